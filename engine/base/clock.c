@@ -1,0 +1,37 @@
+/* Clocks; see clock.h. */
+#include "clock.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+static bool fixed;
+static int64_t fixed_at;
+
+int64_t clock_now(void)
+{
+    return fixed ? fixed_at : (int64_t)time(NULL);
+}
+
+void clock_fix(int64_t seconds)
+{
+    fixed = true;
+    fixed_at = seconds;
+}
+
+uint64_t clock_mono(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+const char *clock_text(int64_t seconds, char buf[CLOCK_TEXT_MAX])
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    strftime(buf, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return buf;
+}
