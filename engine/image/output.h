@@ -45,7 +45,7 @@ char *output_part(const char *dir, const char *name, const char *tag, struct err
 /* Names only: touches nothing. ERR_UNSUPPORTED for a device as target of several files. */
 struct output *output_new(struct target *t, const char *dir, const char *tag, struct err *e);
 
-/* ERR_REFUSED when a final name is a file that the image reads, or one given to another output. */
+/* ERR_REFUSED when a final name is a file that the image reads. */
 bool output_apart(const struct output *o, struct image *source, struct err *e);
 
 /* ERR_REFUSED when a final name exists and OUTPUT_OVERWRITE is not given; ERR_BUSY when it is in
