@@ -24,6 +24,9 @@ enum file_flag {
 struct io *file_open(const char *path, unsigned flags, struct err *e);
 /* Takes over an open descriptor (closed on failure too). */
 struct io *file_from_fd(int fd, const char *name, struct err *e);
+/* Opens anew, through /proc, what `fd` refers to (an O_PATH descriptor is enough, and stays the
+ * caller's). FILE_CREATE and FILE_NOFOLLOW mean nothing here. */
+struct io *file_reopen(int fd, const char *name, unsigned flags, struct err *e);
 
 enum file_lock {
     FILE_LOCK_READ,  /* consistent read; others may read, not write or resize */
