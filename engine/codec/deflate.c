@@ -1,0 +1,165 @@
+/* Raw deflate (RFC 1951) and the zlib wrapper (RFC 1950). The only user of libdeflate and zlib.
+ *
+ * libdeflate does whole units at several times zlib's speed, but it wants the stream to end exactly
+ * where the unit does. Some writers store streams that go on, or whose tail was cut off after the
+ * last byte that matters; for those, zlib inflates until the unit is full, as other readers do. */
+#include "bytes.h"
+#include "codec_state.h"
+#include "mem.h"
+
+#include <libdeflate.h>
+#include <zlib.h>
+
+enum { LEVEL_MIN = 1, LEVEL_MAX = 12, LEVEL_PRESET = 6 };
+
+enum { RAW_WINDOW = -15, ZLIB_WINDOW = 15 }; /* inflateInit2: the largest window, without, with */
+
+struct deflate_state {
+    struct libdeflate_decompressor *decoder;
+    struct libdeflate_compressor *encoders[LEVEL_MAX + 1]; /* each made when first asked for */
+    z_stream stream;
+    bool stream_ready;
+};
+
+void deflate_state_free(struct deflate_state *d)
+{
+    if (!d)
+        return;
+    libdeflate_free_decompressor(d->decoder);
+    for (size_t i = 0; i < ARRAY_LEN(d->encoders); i++)
+        libdeflate_free_compressor(d->encoders[i]);
+    if (d->stream_ready)
+        inflateEnd(&d->stream);
+    free(d);
+}
+
+static struct deflate_state *state_of(struct codec_state *s, struct err *e)
+{
+    if (!s->deflate)
+        s->deflate = mem_new(struct deflate_state, e);
+    if (s->deflate && !s->deflate->decoder) {
+        s->deflate->decoder = libdeflate_alloc_decompressor();
+        if (!s->deflate->decoder) {
+            err_set(e, ERR_MEMORY, "out of memory for decompression");
+            return NULL;
+        }
+    }
+    return s->deflate;
+}
+
+/* Inflates until the unit is full; what follows in the stream is left alone. */
+static bool inflate_unit(struct deflate_state *d, int window, const void *in, size_t in_len,
+                         void *out, size_t out_len, struct err *e)
+{
+    z_stream *z = &d->stream;
+    int r;
+
+    if (in_len > UINT32_MAX || out_len > UINT32_MAX)
+        return err_set(e, ERR_FORMAT, "a compressed unit of %zu bytes is too large", in_len);
+    if (!d->stream_ready && inflateInit2(z, window) != Z_OK)
+        return err_set(e, ERR_MEMORY, "out of memory for decompression");
+    d->stream_ready = true;
+    if (inflateReset2(z, window) != Z_OK)
+        return err_set(e, ERR_MEMORY, "out of memory for decompression");
+    z->next_in = (Bytef *)in;
+    z->avail_in = (uInt)in_len;
+    z->next_out = out;
+    z->avail_out = (uInt)out_len;
+    r = inflate(z, Z_FINISH);
+    if (r == Z_MEM_ERROR)
+        return err_set(e, ERR_MEMORY, "out of memory for decompression");
+    if (r != Z_STREAM_END && r != Z_OK && r != Z_BUF_ERROR)
+        return err_set(e, ERR_FORMAT, "the compressed data is damaged: %s",
+                       z->msg ? z->msg : "not a deflate stream");
+    if (z->avail_out)
+        return err_set(e, ERR_FORMAT,
+                       "the compressed data is damaged: it gives %zu bytes instead of %zu",
+                       out_len - z->avail_out, out_len);
+    return true;
+}
+
+static bool deflate_decode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
+                           void *out, size_t out_len, struct err *e)
+{
+    struct deflate_state *d = state_of(s, e);
+    size_t used;
+
+    (void)unit_at;
+    return d && (libdeflate_deflate_decompress_ex(d->decoder, in, in_len, out, out_len, &used,
+                                                  NULL) == LIBDEFLATE_SUCCESS ||
+                 inflate_unit(d, RAW_WINDOW, in, in_len, out, out_len, e));
+}
+
+static bool zlib_decode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
+                        void *out, size_t out_len, struct err *e)
+{
+    struct deflate_state *d = state_of(s, e);
+    size_t used;
+
+    (void)unit_at;
+    return d && (libdeflate_zlib_decompress_ex(d->decoder, in, in_len, out, out_len, &used, NULL) ==
+                     LIBDEFLATE_SUCCESS ||
+                 inflate_unit(d, ZLIB_WINDOW, in, in_len, out, out_len, e));
+}
+
+/* The compressor of a level; NULL when there is no memory for it. */
+static struct libdeflate_compressor *encoder(struct codec_state *s, int level)
+{
+    struct deflate_state *d = state_of(s, NULL);
+
+    if (!d || level < LEVEL_MIN || level > LEVEL_MAX)
+        return NULL;
+    if (!d->encoders[level])
+        d->encoders[level] = libdeflate_alloc_compressor(level);
+    return d->encoders[level];
+}
+
+static size_t deflate_encode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
+                             void *out, size_t out_max, int level)
+{
+    struct libdeflate_compressor *c = encoder(s, level);
+
+    (void)unit_at;
+    return c ? libdeflate_deflate_compress(c, in, in_len, out, out_max) : 0;
+}
+
+static size_t zlib_encode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
+                          void *out, size_t out_max, int level)
+{
+    struct libdeflate_compressor *c = encoder(s, level);
+
+    (void)unit_at;
+    return c ? libdeflate_zlib_compress(c, in, in_len, out, out_max) : 0;
+}
+
+static size_t deflate_bound(size_t in_len)
+{
+    return libdeflate_deflate_compress_bound(NULL, in_len);
+}
+
+static size_t zlib_bound(size_t in_len)
+{
+    return libdeflate_zlib_compress_bound(NULL, in_len);
+}
+
+const struct codec codec_deflate = {
+    .name = "deflate",
+    .decode = deflate_decode,
+    .encode = deflate_encode,
+    .bound = deflate_bound,
+    .level_min = LEVEL_MIN,
+    .level_max = LEVEL_MAX,
+    .level_preset = LEVEL_PRESET,
+    .library = "libdeflate " LIBDEFLATE_VERSION_STRING,
+};
+
+const struct codec codec_zlib = {
+    .name = "zlib",
+    .decode = zlib_decode,
+    .encode = zlib_encode,
+    .bound = zlib_bound,
+    .level_min = LEVEL_MIN,
+    .level_max = LEVEL_MAX,
+    .level_preset = LEVEL_PRESET,
+    .library = "libdeflate " LIBDEFLATE_VERSION_STRING,
+};
