@@ -3,5 +3,5 @@
 # label: quick
 cd "$(dirname "$0")/../.." || exit 1
 command -v shellcheck >/dev/null || { echo "skipped: no shellcheck"; exit 77; }
-{ find tests -name '*.sh' -print0; printf 'setup.sh\0.ci/run\0'; } |
+{ find tests -name '*.sh' -print0; printf '%s\0' setup.sh .ci/run tests/fuzz/run; } |
     xargs -0 shellcheck --shell=bash --severity=warning
