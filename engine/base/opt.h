@@ -43,7 +43,8 @@ enum opt_flag {
     OPT_SECRET = 4,   /* may hold a secret: never printed */
     OPT_PATH = 8,     /* a path, relative to the job file's folder */
     OPT_POLICY = 16,  /* changes no output byte: left out of the stage's identity */
-    OPT_LIST = 32,    /* OPT_NODE: the schema shows a list */
+    OPT_LIST = 32,    /* OPT_NODE: a list of maps of `sub` */
+    OPT_NAMED = 64,   /* OPT_NODE: a map of free keys to maps of `sub` */
 };
 
 struct opt_texts {
@@ -68,9 +69,10 @@ struct opt_row {
     uint64_t min, max; /* of COUNT, SIZE, PERCENT and DURATION; max 0: no limit */
     const char *preset;
     const char *const *words;  /* OPT_WORD: choices, NULL at the end */
-    const struct opt_row *sub; /* OPT_MAP: its rows; OPT_NODE: rows of the map (or, with OPT_LIST,
-                                  of each item) for the schema */
-    bool (*check)(const char *text, struct err *e); /* OPT_TEXT: a further check, may be NULL */
+    const struct opt_row *sub; /* OPT_MAP: its rows; OPT_NODE: rows of the map (or, with OPT_LIST
+                                  and OPT_NAMED, of each item), checked while decoding */
+    const char *schema; /* OPT_NODE: the definition in the schema that says more than `sub` can */
+    bool (*check)(const char *text, struct err *e); /* OPT_TEXT, OPT_TEXTS: a further check */
     const char *help;
 };
 

@@ -24,12 +24,15 @@ struct mistakes {
     char *file;               /* as the user named it */
     char *source;             /* its text, NUL-terminated; NULL: not readable */
     VEC(struct mistake) list; /* sorted by mistakes_text; one text at one place is kept once */
+    VEC(unsigned) hidden;     /* lines never shown: they may hold a secret */
     unsigned more;            /* beyond MISTAKES_MAX */
 };
 
 void mistakes_release(struct mistakes *m);
 void mistake_add(struct mistakes *m, struct mark at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* From now on the line is not shown with its mistakes. */
+void mistakes_hide(struct mistakes *m, struct mark at);
 /* All of them as shown above, in order of place. */
 void mistakes_text(struct mistakes *m, struct buf *out);
 

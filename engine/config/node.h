@@ -12,21 +12,35 @@ struct node {
     enum node_kind kind;
     struct mark at;
     char *text;          /* SCALAR; "" for null */
-    bool quoted;         /* SCALAR: written in quotes: never a number or boolean */
+    bool quoted;         /* SCALAR: written in quotes or as a block; "" is then no null */
     struct node **items; /* LIST: items; MAP: values */
     char **keys;         /* MAP: keys, as many as items */
     struct mark *key_at;
     size_t count;
 };
 
-/* NULL when there were mistakes or (with `e`) the file cannot be read. */
+/* The document, as far as it could be read: the caller looks at the mistakes before it relies on
+ * it. An empty document is a null scalar. NULL when the YAML itself is broken (a mistake says
+ * where) or, with `e`, when the file cannot be read. Fills m->file and m->source. */
 struct node *node_load(const char *path, struct mistakes *m, struct err *e);
 /* The same from memory; `name` for messages. */
 struct node *node_parse(const char *name, const char *text, size_t len, struct mistakes *m,
                         struct err *e);
 void node_free(struct node *n);
 AUTO_TYPE(struct node *, node_free)
-/* Value of a key of a MAP, or NULL. */
+/* True for `key:` without a value, `~` and `null`. */
+bool node_null(const struct node *n);
+/* "a list", "a map", "a single value": for messages. */
+const char *node_kind_text(const struct node *n);
+
+/* Nodes kept until the list is released. */
+struct node_list {
+    struct node **items;
+    size_t count, room;
+};
+void node_list_release(struct node_list *list);
+
+/* Value of a key of a MAP, or NULL (also when `map` is NULL or no map). */
 const struct node *node_get(const struct node *map, const char *key);
 
 #endif

@@ -8,16 +8,25 @@
 struct decode {
     struct mistakes *mistakes;
     /* Expands ${...} in scalars before they are parsed; NULL: texts are taken as they are. Returns
-     * an owned text, or NULL with an error, which becomes a mistake at the scalar. */
+     * an owned text, or NULL with an error, which becomes a mistake at the scalar; NULL without an
+     * error: the cause is already among the mistakes. */
     char *(*expand)(void *user, const char *text, struct err *e);
     void *user;
+    /* Where the values of OPT_NODE rows go, copied with their scalars expanded; NULL: the fields
+     * borrow from the document as it is. */
+    struct node_list *kept;
+    /* A map that will be amended over this one: a required key it has is not missing. */
+    const struct node *over;
 };
 
 /* Fills `target` (presets first) from the map. Unknown keys, wrong types, bounds, missing required
- * keys become mistakes. `map` NULL: presets alone. False: there were mistakes (or no memory). */
+ * keys become mistakes, also inside OPT_NODE values whose row has `sub`. `map` NULL: presets alone,
+ * without a look at what is required. False: there were mistakes. The target must be zeroed before
+ * and is released by opt_release in either case. */
 bool rows_decode(const struct opt_row *rows, const struct node *map, void *target,
                  const struct decode *d);
-/* As rows_decode, onto a struct that is already filled: only keys present are changed. */
+/* As rows_decode, onto a struct that is already filled: only keys present are changed; lists are
+ * replaced, of OPT_PAIRS and OPT_MAP the keys given. */
 bool rows_amend(const struct opt_row *rows, const struct node *map, void *target,
                 const struct decode *d);
 
