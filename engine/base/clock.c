@@ -18,6 +18,20 @@ void clock_fix(int64_t seconds)
     fixed_at = seconds;
 }
 
+static bool stamp_fixed;
+static int64_t stamp;
+
+int64_t clock_stamp(int64_t source_mtime)
+{
+    return stamp_fixed ? stamp : source_mtime;
+}
+
+void clock_fix_stamp(int64_t seconds)
+{
+    stamp_fixed = true;
+    stamp = seconds;
+}
+
 uint64_t clock_mono(void)
 {
     struct timespec ts;
