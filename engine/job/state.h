@@ -86,14 +86,14 @@ bool state_end_run(struct state *s, const struct state_run *r, struct err *e);
 bool state_put_sources(struct state *s, int64_t run, const struct source_facts *f, struct err *e);
 bool state_sources(struct state *s, int64_t run, struct source_facts *ret, struct err *e);
 
-/* Stages. The identity says of which work "done" speaks. */
-bool state_stage_done(struct state *s, int64_t run, unsigned index, const char *name,
-                      const struct digest_value *identity, bool *ret_done, struct err *e);
-bool state_put_stage(struct state *s, int64_t run, unsigned index, const char *name,
+/* Stages are known by their identity, which says of which work "done" speaks. */
+bool state_stage_done(struct state *s, int64_t run, const struct digest_value *identity,
+                      bool *ret_done, struct err *e);
+bool state_put_stage(struct state *s, int64_t run, const char *name,
                      const struct digest_value *identity, bool done, struct err *e);
 /* Counts attempts of a stage that may run more than once; answers with this one's number. */
-bool state_attempt(struct state *s, int64_t run, unsigned index, const char *name,
-                   uint64_t *ret_attempt, struct err *e);
+bool state_attempt(struct state *s, int64_t run, const char *name,
+                   const struct digest_value *identity, uint64_t *ret_attempt, struct err *e);
 
 /* Outputs: one per disk that a stage writes. */
 enum output_status {
@@ -111,16 +111,15 @@ struct state_file {
 };
 struct state_output {
     int64_t id;
-    unsigned stage;
+    struct digest_value stage; /* identity of the stage that writes it */
     char *disk, *format;
     enum output_status status;
     struct digest_value recipe; /* everything the bytes follow from, besides the sources */
     struct digest_value tree;
     bool tree_valid;
     bool device;
-    uint64_t size;      /* virtual */
-    uint64_t done;      /* guest bytes committed */
-    uint64_t processed; /* source bytes committed, for the resumed count */
+    uint64_t size; /* virtual */
+    uint64_t done; /* guest bytes committed */
     VEC(struct state_file) files;
 };
 void state_output_release(struct state_output *o);
@@ -141,9 +140,9 @@ bool state_drop_output(struct state *s, int64_t id, struct err *e);
 bool state_is_own_output(struct state *s, const char *final, bool *ret_own, struct err *e);
 
 /* Checkpoints of an output. Commits only while this process owns the state. */
-bool state_checkpoint(struct state *s, int64_t output, uint64_t done, uint64_t processed,
-                      const void *placements, size_t placements_len, const void *digests,
-                      size_t digests_len, struct err *e);
+bool state_checkpoint(struct state *s, int64_t output, uint64_t done, const void *placements,
+                      size_t placements_len, const void *digests, size_t digests_len,
+                      struct err *e);
 typedef bool state_checkpoint_fn(void *user, const void *placements, size_t placements_len,
                                  const void *digests, size_t digests_len, struct err *e);
 bool state_replay(struct state *s, int64_t output, state_checkpoint_fn *each, void *user,

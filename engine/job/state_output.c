@@ -51,8 +51,8 @@ static bool add_output(struct state *s, void *user, struct err *e)
     if (!db_run(s, e,
                 "INSERT INTO outputs(run, stage, disk, format, status, recipe, device, size)"
                 " VALUES(?,?,?,?,?,?,?,?)",
-                "iittidii", a->run, (int64_t)o->stage, o->disk, o->format, (int64_t)o->status,
-                &o->recipe, (int64_t)o->device, (int64_t)o->size))
+                "idttidii", a->run, &o->stage, o->disk, o->format, (int64_t)o->status, &o->recipe,
+                (int64_t)o->device, (int64_t)o->size))
         return false;
     a->id = sqlite3_last_insert_rowid(s->db);
     return put_files(s, o, a->id, e);
@@ -119,14 +119,13 @@ static bool take_output(void *user, sqlite3_stmt *row, struct err *e)
     struct state_outputs *list = user;
     struct state_output o = {
         .id = sqlite3_column_int64(row, 0),
-        .stage = (unsigned)sqlite3_column_int64(row, 1),
         .status = (enum output_status)sqlite3_column_int(row, 4),
         .device = sqlite3_column_int(row, 7),
         .size = (uint64_t)sqlite3_column_int64(row, 8),
         .done = (uint64_t)sqlite3_column_int64(row, 9),
-        .processed = (uint64_t)sqlite3_column_int64(row, 10),
     };
 
+    db_digest(row, 1, &o.stage);
     db_digest(row, 5, &o.recipe);
     o.tree_valid = db_digest(row, 6, &o.tree);
     if (db_text(row, 2, &o.disk, e) && db_text(row, 3, &o.format, e) && o.disk && o.format &&
@@ -140,8 +139,7 @@ static bool list_outputs(struct state *s, int64_t run, struct state_outputs *lis
 {
     if (!db_rows(s, e, take_output, list,
                  "SELECT id, stage, disk, format, status, recipe, tree, device, size,"
-                 " (SELECT max(done) FROM checkpoints WHERE output = outputs.id),"
-                 " (SELECT max(processed) FROM checkpoints WHERE output = outputs.id)"
+                 " (SELECT max(done) FROM checkpoints WHERE output = outputs.id)"
                  " FROM outputs WHERE run = ? ORDER BY id",
                  "i", run))
         return false;
@@ -208,7 +206,7 @@ bool state_is_own_output(struct state *s, const char *final, bool *ret_own, stru
 
 struct checkpoint {
     int64_t output;
-    uint64_t done, processed;
+    uint64_t done;
     const void *placements, *digests;
     size_t placements_len, digests_len;
 };
@@ -219,17 +217,15 @@ static bool put_checkpoint(struct state *s, void *user, struct err *e)
 
     return db_run(s, e,
                   "INSERT INTO checkpoints VALUES(?, (SELECT coalesce(max(number), 0) + 1 FROM"
-                  " checkpoints WHERE output = ?), ?, ?, ?, ?)",
-                  "iiiibb", c->output, c->output, (int64_t)c->done, (int64_t)c->processed,
-                  c->placements, c->placements_len, c->digests, c->digests_len);
+                  " checkpoints WHERE output = ?), ?, ?, ?)",
+                  "iiibb", c->output, c->output, (int64_t)c->done, c->placements, c->placements_len,
+                  c->digests, c->digests_len);
 }
 
-bool state_checkpoint(struct state *s, int64_t output, uint64_t done, uint64_t processed,
-                      const void *placements, size_t placements_len, const void *digests,
-                      size_t digests_len, struct err *e)
+bool state_checkpoint(struct state *s, int64_t output, uint64_t done, const void *placements,
+                      size_t placements_len, const void *digests, size_t digests_len, struct err *e)
 {
-    struct checkpoint c = {output,  done,           processed,  placements,
-                           digests, placements_len, digests_len};
+    struct checkpoint c = {output, done, placements, digests, placements_len, digests_len};
 
     return db_transaction(s, put_checkpoint, &c, e);
 }

@@ -131,7 +131,7 @@ static bool begin_run(struct state *s, void *user, struct err *e)
                    " sources WHERE run = ?",
                    "ii", b->run, b->base) &&
             db_run(s, e,
-                   "INSERT INTO stages SELECT ?, number, name, identity, done, 0 FROM stages"
+                   "INSERT INTO stages SELECT ?, identity, name, done, 0 FROM stages"
                    " WHERE run = ?",
                    "ii", b->run, b->base) &&
             db_run(s, e, "UPDATE outputs SET run = ? WHERE run = ?", "ii", b->run, b->base));
@@ -237,7 +237,6 @@ bool state_sources(struct state *s, int64_t run, struct source_facts *ret, struc
 
 struct stage_row {
     int64_t run;
-    unsigned index;
     const char *name;
     const struct digest_value *identity;
     bool done;
@@ -247,23 +246,26 @@ struct stage_row {
 static bool take_stage(void *user, sqlite3_stmt *row, struct err *e)
 {
     struct stage_row *r = user;
-    const char *name = (const char *)sqlite3_column_text(row, 0);
-    struct digest_value identity;
 
     (void)e;
-    r->done = name && !strcmp(name, r->name) && db_digest(row, 1, &identity) &&
-              !memcmp(&identity, r->identity, sizeof(identity)) && sqlite3_column_int(row, 2);
+    r->done = sqlite3_column_int(row, 0);
+    r->attempts = sqlite3_column_int64(row, 1);
     return false;
 }
 
-bool state_stage_done(struct state *s, int64_t run, unsigned index, const char *name,
-                      const struct digest_value *identity, bool *ret_done, struct err *e)
+static bool find_stage(struct state *s, struct stage_row *r, struct err *e)
 {
-    struct stage_row r = {.name = name, .identity = identity};
+    return db_rows(s, e, take_stage, r,
+                   "SELECT done, attempts FROM stages WHERE run = ? AND identity = ?", "id", r->run,
+                   r->identity);
+}
 
-    if (!db_rows(s, e, take_stage, &r,
-                 "SELECT name, identity, done FROM stages WHERE run = ? AND number = ?", "ii", run,
-                 (int64_t)index))
+bool state_stage_done(struct state *s, int64_t run, const struct digest_value *identity,
+                      bool *ret_done, struct err *e)
+{
+    struct stage_row r = {.run = run, .identity = identity};
+
+    if (!find_stage(s, &r, e))
         return false;
     *ret_done = r.done;
     return true;
@@ -274,24 +276,17 @@ static bool put_stage(struct state *s, void *user, struct err *e)
     const struct stage_row *r = user;
 
     return db_run(s, e,
-                  "INSERT INTO stages VALUES(?,?,?,?,?,0) ON CONFLICT(run, number) DO UPDATE SET"
-                  " name = excluded.name, identity = excluded.identity, done = excluded.done",
-                  "iitdi", r->run, (int64_t)r->index, r->name, r->identity, (int64_t)r->done);
+                  "INSERT INTO stages VALUES(?,?,?,?,0) ON CONFLICT(run, identity) DO UPDATE SET"
+                  " done = excluded.done",
+                  "idti", r->run, r->identity, r->name, (int64_t)r->done);
 }
 
-bool state_put_stage(struct state *s, int64_t run, unsigned index, const char *name,
+bool state_put_stage(struct state *s, int64_t run, const char *name,
                      const struct digest_value *identity, bool done, struct err *e)
 {
-    struct stage_row r = {run, index, name, identity, done, 0};
+    struct stage_row r = {.run = run, .name = name, .identity = identity, .done = done};
 
     return db_transaction(s, put_stage, &r, e);
-}
-
-static bool take_attempts(void *user, sqlite3_stmt *row, struct err *e)
-{
-    (void)e;
-    ((struct stage_row *)user)->attempts = sqlite3_column_int64(row, 0);
-    return false;
 }
 
 static bool attempt(struct state *s, void *user, struct err *e)
@@ -299,18 +294,16 @@ static bool attempt(struct state *s, void *user, struct err *e)
     struct stage_row *r = user;
 
     return db_run(s, e,
-                  "INSERT INTO stages VALUES(?,?,?,NULL,0,1) ON CONFLICT(run, number) DO UPDATE"
-                  " SET name = excluded.name, attempts = attempts + 1",
-                  "iit", r->run, (int64_t)r->index, r->name) &&
-           db_rows(s, e, take_attempts, r,
-                   "SELECT attempts FROM stages WHERE run = ? AND number = ?", "ii", r->run,
-                   (int64_t)r->index);
+                  "INSERT INTO stages VALUES(?,?,?,0,1) ON CONFLICT(run, identity) DO UPDATE"
+                  " SET attempts = attempts + 1",
+                  "idt", r->run, r->identity, r->name) &&
+           find_stage(s, r, e);
 }
 
-bool state_attempt(struct state *s, int64_t run, unsigned index, const char *name,
-                   uint64_t *ret_attempt, struct err *e)
+bool state_attempt(struct state *s, int64_t run, const char *name,
+                   const struct digest_value *identity, uint64_t *ret_attempt, struct err *e)
 {
-    struct stage_row r = {.run = run, .index = index, .name = name};
+    struct stage_row r = {.run = run, .name = name, .identity = identity};
 
     if (!db_transaction(s, attempt, &r, e))
         return false;
