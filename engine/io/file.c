@@ -434,6 +434,8 @@ static void open_direct(struct file *f)
                    f->io.name);
 }
 
+struct io *(*file_wrap)(struct io *io, struct err *e);
+
 /* The store of a descriptor just opened with `flags`. */
 static struct io *opened(int fd, const char *name, unsigned flags, struct err *e)
 {
@@ -450,7 +452,7 @@ static struct io *opened(int fd, const char *name, unsigned flags, struct err *e
     }
     if (flags & FILE_DIRECT)
         open_direct((struct file *)io);
-    return io;
+    return file_wrap && (flags & FILE_WRITE) ? file_wrap(io, e) : io;
 }
 
 static int mode_of(unsigned flags)

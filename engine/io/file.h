@@ -28,6 +28,11 @@ struct io *file_from_fd(int fd, const char *name, struct err *e);
  * caller's). FILE_CREATE and FILE_NOFOLLOW mean nothing here. */
 struct io *file_reopen(int fd, const char *name, unsigned flags, struct err *e);
 
+/* For tests: takes every store that file_open and file_reopen make for writing and gives back what
+ * the caller gets, such as a lying store in front of it (which keeps a reference of its own). NULL:
+ * none. Set while no other thread opens files. */
+extern struct io *(*file_wrap)(struct io *io, struct err *e);
+
 enum file_lock {
     FILE_LOCK_READ,  /* consistent read; others may read, not write or resize */
     FILE_LOCK_WRITE, /* write and resize; others may do neither */

@@ -94,12 +94,12 @@ bool file_preallocate(struct io *io, uint64_t size, struct err *e)
     struct file *f = file_of(io);
     int r;
 
-    if (!f || io->device || !size)
+    if (io->device || !size)
         return true;
-    if (fault_point("fallocate")) {
-        errno = EIO;
-        return err_errno(e, ERR_IO, errno, "reserving %" PRIu64 " bytes for '%s'", size, io->name);
-    }
+    if (!f)
+        return size <= io->size || io_resize(io, size, e);
+    if (fault_point("fallocate"))
+        return err_errno(e, ERR_IO, EIO, "reserving %" PRIu64 " bytes for '%s'", size, io->name);
     pthread_rwlock_wrlock(&f->growth);
     do {
         r = fallocate(io->fd, 0, 0, (off_t)size);
@@ -138,10 +138,8 @@ bool file_sync_dir(const char *path, struct err *e)
     if (!copy)
         return false;
     dir = dirname(copy);
-    if (fault_point("fsync-dir")) {
-        errno = EIO;
-        return err_errno(e, ERR_IO, errno, "flushing the directory '%s'", dir);
-    }
+    if (fault_point("fsync-dir"))
+        return err_errno(e, ERR_IO, EIO, "flushing the directory '%s'", dir);
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* Some network file systems cannot flush a directory and need not. */
     if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL && errno != EROFS))
