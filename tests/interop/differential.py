@@ -222,12 +222,16 @@ class Case:
                                    + self.random.choice(["metadata", "falloc", "full"]))
                 if cluster >= 16384 and kind == "none" and self.chance(30):
                     options.append("extended_l2=yes")
+                if self.chance(20):
+                    options.append(f"refcount_bits={1 << self.random.randrange(7)}")
         elif form == "vmdk":
             options.append("subformat=" + self.random.choice(
                 ["monolithicSparse", "streamOptimized", "monolithicFlat", "twoGbMaxExtentSparse",
                  "twoGbMaxExtentFlat"]))
         elif form == "vhd":
             options.append("subformat=" + self.random.choice(["dynamic", "fixed"]))
+            if options == ["subformat=dynamic"] and self.chance(20):
+                options.append("block_size=512K")
         peer = "vpc" if form == "vhd" else form
         return form, peer, options, "result." + form
 
