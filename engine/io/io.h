@@ -68,6 +68,12 @@ struct io *io_memory(const char *name, uint64_t size, struct err *e);
 /* The bytes [pos, pos+len) of another store, as a store of its own. Takes a reference to `base`. */
 struct io *io_slice(struct io *base, uint64_t pos, uint64_t len, struct err *e);
 
+/* A store of fixed size over `base` (takes a reference) whose first `len` bytes stay in memory,
+ * starting as zeroes, until io_hold_release writes them: everything else is synced first, then they
+ * are. */
+struct io *io_hold(struct io *base, size_t len, struct err *e);
+bool io_hold_release(struct io *io, struct err *e);
+
 /* Rate limits. One throttle may be shared by several stores and threads. `bytes_per_second` 0:
  * none. */
 struct throttle;
