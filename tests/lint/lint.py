@@ -5,7 +5,7 @@
     lint.py confined    each library's headers are used in one folder
     lint.py banned      functions that are unsafe, or that belong to the command line alone
     lint.py length      files stay readable
-    lint.py words       nothing unfinished, no paths of somebody's machine
+    lint.py words       nothing unfinished, no paths of somebody's machine, no pages that are missing
 
 Prints one line per breach, as file:line: text, and exits with 1 when there is any.
 """
@@ -185,6 +185,9 @@ def lint_words():
         for number, line in enumerate(read(path).split("\n"), 1):
             if m := unfinished.search(line):
                 breach(path, number, f"'{m[0]}' does not belong here")
+            for page in re.findall(r"\bdocs/[\w/-]+\.md\b", line):
+                if not os.path.exists(os.path.join(ROOT, page)):
+                    breach(path, number, f"there is no {page}")
 
 
 if __name__ == "__main__":
