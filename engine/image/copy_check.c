@@ -12,6 +12,7 @@
 
 #include "bytes.h"
 #include "clock.h"
+#include "mem.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -235,6 +236,24 @@ static bool damaged(struct err *e)
     return err_set(e, ERR_IO, "the journal of this run is damaged; '--fresh' starts it over");
 }
 
+/* What a store holds back at its start was lost with the process, though the journal has it: it is
+ * read from the source again. */
+static bool refill(void *user, const struct place *p, const struct placed *placed, struct err *e)
+{
+    struct engine *g = user;
+    struct io *io = g->target->files.items[placed->file].io;
+    struct image *source = g->c->source;
+    AUTO(free) uint8_t *buf = NULL;
+    uint64_t n, inside;
+
+    if (p->kind != PLACE_PLAIN || !placed->stored || placed->pos >= io->held)
+        return true;
+    n = MIN(placed->len, io->held - placed->pos);
+    inside = p->at < source->size ? MIN(n, source->size - p->at) : 0;
+    buf = mem_alloc(n, e);
+    return buf && image_read(source, p->at, buf, inside, e) && io_write(io, placed->pos, buf, n, e);
+}
+
 /* Places one recorded call again; the metadata it queues is written again too. */
 static bool replay_place(struct engine *g, struct place p, struct err *e)
 {
@@ -242,7 +261,7 @@ static bool replay_place(struct engine *g, struct place p, struct err *e)
 
     if (!p.len || !range_inside(p.at, p.len, t->size))
         return damaged(e);
-    if (!place_all(g, &p, e, NULL, NULL))
+    if (!place_all(g, &p, e, refill, g))
         return false;
     if (!meta_write(g, t->queue.items, t->queue.count, e))
         return false;

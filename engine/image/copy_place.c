@@ -28,7 +28,7 @@ bool place_all(struct engine *g, const struct place *want, struct err *e,
 
         if (!target_place(g->target, &p, &placed, e))
             return false;
-        if (each && !each(user, &p, &placed, e))
+        if (!each(user, &p, &placed, e))
             return false;
         p.at += placed.len;
         p.len -= placed.len;

@@ -109,7 +109,7 @@ struct io *io_hold(struct io *base, size_t len, struct err *e)
     h->io = (struct io){
         .ops = &hold_ops, .size = base->size, .fd = base->fd, .device = base->device, .refs = 1};
     h->base = io_ref(base);
-    h->len = len;
+    h->io.held = h->len = len;
     pthread_mutex_init(&h->lock, NULL);
     h->io.name = mem_text(base->name, e);
     if (!h->io.name) {

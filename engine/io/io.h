@@ -39,6 +39,7 @@ struct io {
     int fd;        /* of a file or block device; -1 otherwise */
     bool fresh;    /* every byte not written since it was opened reads zero (new file, memory) */
     bool device;   /* a block device: fixed size, explicit zeroes */
+    size_t held;   /* bytes at the start that are durable only after io_hold_release */
     unsigned refs; /* shared by layers and extents; io_ref, io_free */
 };
 
