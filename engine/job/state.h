@@ -105,8 +105,8 @@ enum output_status {
 };
 struct state_file {
     char *part, *final;
-    uint64_t dev, ino; /* of the part; 0: not known yet */
-    uint64_t size;     /* when sealed */
+    uint64_t ino;  /* of the part, kept by the rename; 0: not known yet */
+    uint64_t size; /* when sealed */
     int64_t mtime_ns;
 };
 struct state_output {
@@ -117,7 +117,7 @@ struct state_output {
     struct digest_value recipe; /* everything the bytes follow from, besides the sources */
     struct digest_value tree;
     bool tree_valid;
-    bool device;
+    bool replaces; /* what is at the final names may be replaced */
     uint64_t size; /* virtual */
     uint64_t done; /* guest bytes committed */
     VEC(struct state_file) files;

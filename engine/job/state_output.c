@@ -35,9 +35,8 @@ static bool put_files(struct state *s, const struct state_output *o, int64_t id,
     for (size_t i = 0; i < o->files.count; i++) {
         const struct state_file *f = &o->files.items[i];
 
-        if (!db_run(s, e, "INSERT OR REPLACE INTO files VALUES(?,?,?,?,?,?,?,?)", "iittiiii", id,
-                    (int64_t)i, f->part, f->final, (int64_t)f->dev, (int64_t)f->ino,
-                    (int64_t)f->size, f->mtime_ns))
+        if (!db_run(s, e, "INSERT OR REPLACE INTO files VALUES(?,?,?,?,?,?,?)", "iittiii", id,
+                    (int64_t)i, f->part, f->final, (int64_t)f->ino, (int64_t)f->size, f->mtime_ns))
             return false;
     }
     return true;
@@ -49,10 +48,10 @@ static bool add_output(struct state *s, void *user, struct err *e)
     const struct state_output *o = a->o;
 
     if (!db_run(s, e,
-                "INSERT INTO outputs(run, stage, disk, format, status, recipe, device, size)"
+                "INSERT INTO outputs(run, stage, disk, format, status, recipe, replaces, size)"
                 " VALUES(?,?,?,?,?,?,?,?)",
                 "idttidii", a->run, &o->stage, o->disk, o->format, (int64_t)o->status, &o->recipe,
-                (int64_t)o->device, (int64_t)o->size))
+                (int64_t)o->replaces, (int64_t)o->size))
         return false;
     a->id = sqlite3_last_insert_rowid(s->db);
     return put_files(s, o, a->id, e);
@@ -73,8 +72,8 @@ static bool note_published(struct state *s, const struct state_output *o, struct
     for (size_t i = 0; i < o->files.count; i++) {
         const struct state_file *f = &o->files.items[i];
 
-        if (!db_run(s, e, "INSERT OR REPLACE INTO published VALUES(?,?,?,?,?)", "tiiii", f->final,
-                    (int64_t)f->dev, (int64_t)f->ino, (int64_t)f->size, f->mtime_ns))
+        if (!db_run(s, e, "INSERT OR REPLACE INTO published VALUES(?,?,?,?)", "tiii", f->final,
+                    (int64_t)f->ino, (int64_t)f->size, f->mtime_ns))
             return false;
     }
     return true;
@@ -100,10 +99,9 @@ static bool take_file(void *user, sqlite3_stmt *row, struct err *e)
 {
     struct state_output *o = user;
     struct state_file f = {
-        .dev = (uint64_t)sqlite3_column_int64(row, 2),
-        .ino = (uint64_t)sqlite3_column_int64(row, 3),
-        .size = (uint64_t)sqlite3_column_int64(row, 4),
-        .mtime_ns = sqlite3_column_int64(row, 5),
+        .ino = (uint64_t)sqlite3_column_int64(row, 2),
+        .size = (uint64_t)sqlite3_column_int64(row, 3),
+        .mtime_ns = sqlite3_column_int64(row, 4),
     };
 
     if (db_text(row, 0, &f.part, e) && db_text(row, 1, &f.final, e) && f.part && f.final &&
@@ -120,7 +118,7 @@ static bool take_output(void *user, sqlite3_stmt *row, struct err *e)
     struct state_output o = {
         .id = sqlite3_column_int64(row, 0),
         .status = (enum output_status)sqlite3_column_int(row, 4),
-        .device = sqlite3_column_int(row, 7),
+        .replaces = sqlite3_column_int(row, 7),
         .size = (uint64_t)sqlite3_column_int64(row, 8),
         .done = (uint64_t)sqlite3_column_int64(row, 9),
     };
@@ -138,14 +136,14 @@ static bool take_output(void *user, sqlite3_stmt *row, struct err *e)
 static bool list_outputs(struct state *s, int64_t run, struct state_outputs *list, struct err *e)
 {
     if (!db_rows(s, e, take_output, list,
-                 "SELECT id, stage, disk, format, status, recipe, tree, device, size,"
+                 "SELECT id, stage, disk, format, status, recipe, tree, replaces, size,"
                  " (SELECT max(done) FROM checkpoints WHERE output = outputs.id)"
                  " FROM outputs WHERE run = ? ORDER BY id",
                  "i", run))
         return false;
     for (size_t i = 0; i < list->count; i++)
         if (!db_rows(s, e, take_file, &list->items[i],
-                     "SELECT part, final, dev, ino, size, mtime_ns FROM files WHERE output = ?"
+                     "SELECT part, final, ino, size, mtime_ns FROM files WHERE output = ?"
                      " ORDER BY number",
                      "i", list->items[i].id))
             return false;
@@ -183,11 +181,10 @@ static bool take_published(void *user, sqlite3_stmt *row, struct err *e)
     struct stat *st = user;
 
     (void)e;
-    st->st_dev = (dev_t)sqlite3_column_int64(row, 0);
-    st->st_ino = (ino_t)sqlite3_column_int64(row, 1);
-    st->st_size = (off_t)sqlite3_column_int64(row, 2);
-    st->st_mtim.tv_sec = sqlite3_column_int64(row, 3) / 1000000000;
-    st->st_mtim.tv_nsec = sqlite3_column_int64(row, 3) % 1000000000;
+    st->st_ino = (ino_t)sqlite3_column_int64(row, 0);
+    st->st_size = (off_t)sqlite3_column_int64(row, 1);
+    st->st_mtim.tv_sec = sqlite3_column_int64(row, 2) / 1000000000;
+    st->st_mtim.tv_nsec = sqlite3_column_int64(row, 2) % 1000000000;
     return false;
 }
 
@@ -196,11 +193,11 @@ bool state_is_own_output(struct state *s, const char *final, bool *ret_own, stru
     struct stat was = {0}, is;
 
     if (!db_rows(s, e, take_published, &was,
-                 "SELECT dev, ino, size, mtime_ns FROM published WHERE final = ?", "t", final))
+                 "SELECT ino, size, mtime_ns FROM published WHERE final = ?", "t", final))
         return false;
-    *ret_own = was.st_ino && stat(final, &is) == 0 && is.st_dev == was.st_dev &&
-               is.st_ino == was.st_ino && is.st_size == was.st_size &&
-               is.st_mtim.tv_sec == was.st_mtim.tv_sec && is.st_mtim.tv_nsec == was.st_mtim.tv_nsec;
+    *ret_own = was.st_ino && stat(final, &is) == 0 && is.st_ino == was.st_ino &&
+               is.st_size == was.st_size && is.st_mtim.tv_sec == was.st_mtim.tv_sec &&
+               is.st_mtim.tv_nsec == was.st_mtim.tv_nsec;
     return true;
 }
 
