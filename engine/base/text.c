@@ -1,6 +1,7 @@
 /* Text helpers; see text.h. */
 #include "text.h"
 
+#include "buf.h"
 #include "bytes.h"
 
 #include <ctype.h>
@@ -234,4 +235,61 @@ void hex_encode(const void *data, size_t len, char *out)
     for (size_t i = 0; i < len; i++)
         sprintf(out + 2 * i, "%02x", p[i]);
     out[2 * len] = '\0';
+}
+
+static void add_utf8(struct buf *b, uint32_t c)
+{
+    if (c < 0x80) {
+        buf_char(b, (char)c);
+        return;
+    }
+    if (c < 0x800) {
+        buf_char(b, (char)(0xc0 | c >> 6));
+    } else {
+        if (c < 0x10000) {
+            buf_char(b, (char)(0xe0 | c >> 12));
+        } else {
+            buf_char(b, (char)(0xf0 | c >> 18));
+            buf_char(b, (char)(0x80 | (c >> 12 & 0x3f)));
+        }
+        buf_char(b, (char)(0x80 | (c >> 6 & 0x3f)));
+    }
+    buf_char(b, (char)(0x80 | (c & 0x3f)));
+}
+
+/* The code point at units[*i], which moves past it; 0xfffd with *bad set for half a pair. */
+static uint32_t utf16_next(const uint8_t *units, size_t count, size_t *i, bool big, bool *bad)
+{
+    uint32_t c = big ? get_be16(units + 2 * *i) : get_le16(units + 2 * *i), low = 0;
+
+    ++*i;
+    if (c < 0xd800 || c > 0xdfff)
+        return c;
+    if (c < 0xdc00 && *i < count)
+        low = big ? get_be16(units + 2 * *i) : get_le16(units + 2 * *i);
+    if (low < 0xdc00 || low > 0xdfff) {
+        *bad = true;
+        return 0xfffd;
+    }
+    ++*i;
+    return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+}
+
+char *utf16_text(const void *units, size_t count, bool big, bool strict, struct err *e)
+{
+    AUTO(buf_release) struct buf text = {0};
+    bool bad = false;
+
+    for (size_t i = 0; i < count;) {
+        uint32_t c = utf16_next(units, count, &i, big, &bad);
+
+        if (!c)
+            break;
+        if (bad && strict) {
+            err_set(e, ERR_FORMAT, "a recorded name is not UTF-16");
+            return NULL;
+        }
+        add_utf8(&text, c);
+    }
+    return buf_take(&text, e);
 }

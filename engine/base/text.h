@@ -4,6 +4,7 @@
 
 #include "err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,10 @@ bool text_ends(const char *text, const char *suffix);
 /* True when the bytes are well-formed UTF-8 without NUL; *ret_bad is the offset of the first fault.
  */
 bool utf8_valid(const char *text, size_t len, size_t *ret_bad);
+
+/* UTF-16 of either byte order to UTF-8, up to the first NUL or `count` units. Unpaired surrogates
+ * become U+FFFD, or, when `strict`, ERR_FORMAT. Release with free(). */
+char *utf16_text(const void *units, size_t count, bool big, bool strict, struct err *e);
 
 /* Lower-case hexadecimal; `out` has room for 2*len+1. */
 void hex_encode(const void *data, size_t len, char *out);

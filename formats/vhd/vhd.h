@@ -88,8 +88,6 @@ uint32_t vhd_bitmap_size(uint32_t block_size);
 enum { VHD_UUID_TEXT = 37 };
 void vhd_uuid_text(const uint8_t uuid[16], char text[VHD_UUID_TEXT]);
 
-/* UTF-16 to UTF-8, up to the first NUL. NULL with ERR_FORMAT on unpaired surrogates. */
-char *vhd_utf16(const uint8_t *units, size_t count, bool big, struct err *e);
 /* A name as Windows records it as one that the gate can look for: `.\a\b.vhd` becomes `./a/b.vhd`,
  * an absolute name (drive, UNC) its last part. Empty when there is none. Works in place. */
 const char *vhd_host_name(char *name);

@@ -1,7 +1,6 @@
 /* VHD structures: bytes to structs and back, geometry, names. Pure functions; see vhd.h. */
 #include "vhd.h"
 
-#include "buf.h"
 #include "bytes.h"
 #include "text.h"
 
@@ -179,55 +178,6 @@ void vhd_uuid_text(const uint8_t uuid[16], char text[VHD_UUID_TEXT])
         text += 2 * groups[i];
         *text++ = i + 1 < ARRAY_LEN(groups) ? '-' : 0;
     }
-}
-
-static void add_utf8(struct buf *b, uint32_t c)
-{
-    if (c < 0x80) {
-        buf_char(b, (char)c);
-    } else if (c < 0x800) {
-        buf_char(b, (char)(0xc0 | c >> 6));
-        buf_char(b, (char)(0x80 | (c & 0x3f)));
-    } else if (c < 0x10000) {
-        buf_char(b, (char)(0xe0 | c >> 12));
-        buf_char(b, (char)(0x80 | (c >> 6 & 0x3f)));
-        buf_char(b, (char)(0x80 | (c & 0x3f)));
-    } else {
-        buf_char(b, (char)(0xf0 | c >> 18));
-        buf_char(b, (char)(0x80 | (c >> 12 & 0x3f)));
-        buf_char(b, (char)(0x80 | (c >> 6 & 0x3f)));
-        buf_char(b, (char)(0x80 | (c & 0x3f)));
-    }
-}
-
-char *vhd_utf16(const uint8_t *units, size_t count, bool big, struct err *e)
-{
-    AUTO(buf_release) struct buf text = {0};
-    uint32_t high = 0; /* a first surrogate that waits for its second */
-
-    for (size_t i = 0; i < count; i++) {
-        uint32_t c = big ? get_be16(units + 2 * i) : get_le16(units + 2 * i);
-        bool second = c >= 0xdc00 && c <= 0xdfff;
-
-        if (second != (high != 0))
-            goto bad;
-        if (!c)
-            break;
-        if (second) {
-            c = 0x10000 + ((high - 0xd800) << 10) + (c - 0xdc00);
-            high = 0;
-        } else if (c >= 0xd800 && c <= 0xdbff) {
-            high = c;
-            continue;
-        }
-        add_utf8(&text, c);
-    }
-    if (high)
-        goto bad;
-    return buf_take(&text, e);
-bad:
-    err_set(e, ERR_FORMAT, "a recorded name is not UTF-16");
-    return NULL;
 }
 
 const char *vhd_host_name(char *name)

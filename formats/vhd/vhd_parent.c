@@ -12,6 +12,7 @@
 
 #include "bytes.h"
 #include "mem.h"
+#include "text.h"
 
 #include <string.h>
 
@@ -37,7 +38,7 @@ static bool locator_name(struct image *img, const char *code, char **ret, struct
             continue;
         units = mem_alloc(l->length, &cause);
         if (units && io_read(img->io, l->offset, units, l->length, &cause))
-            *ret = vhd_utf16(units, l->length / 2, false, &cause);
+            *ret = utf16_text(units, l->length / 2, false, true, &cause);
         if (!passed_over(&cause, e))
             return false;
     }
@@ -78,7 +79,7 @@ bool vhd_parent(struct image *img, struct parent_ref *ret, struct err *e)
         if (!locator_name(img, codes[i], &name, e) || !take_name(name, ret, e))
             return false;
     }
-    if (!take_name(vhd_utf16(v->header.parent_name, VHD_NAME_UNITS, true, &cause), ret, e) ||
+    if (!take_name(utf16_text(v->header.parent_name, VHD_NAME_UNITS, true, true, &cause), ret, e) ||
         !passed_over(&cause, e))
         return false;
     return ret->name ||
