@@ -91,7 +91,8 @@ bool plan_build(struct machine_run *m, struct err *e);
 void run_event(struct machine_run *m, enum event_kind kind, const char *disk, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* copy_run with what every copy of a run needs: workers, throttle, stop, progress events, the
- * totals, and for an output its journal. `out` NULL: nothing is written. */
+ * totals, and for an output its journal. `out` NULL: nothing is written. c->chunk and c->user are
+ * the caller's. */
 bool run_copy(struct machine_run *m, const char *disk, struct run_output *out, struct copy *c,
               struct err *e);
 
