@@ -47,8 +47,9 @@ struct machine_run {
     int64_t run;                     /* row of the state; 0: none */
     struct machine_plan *plan;       /* where checks and plans put what they find */
     VEC(struct run_output *) outputs;
-    unsigned stage; /* the one being checked, planned or run */
-    bool entered;   /* `stage` is running */
+    unsigned stage;            /* the one being checked, planned or run */
+    bool entered;              /* `stage` is running */
+    const struct err *failure; /* of an earlier stage; NULL: none */
     struct throttle *throttle;
     /* from preflight: what the job accepts, and from which severity on it refuses */
     const struct opt_pairs *accept;
@@ -84,8 +85,11 @@ bool plan_finding(struct machine_run *m, const char *id, unsigned layer, enum se
 /* Space that will be used in the folder: an estimate and an upper bound. */
 bool plan_space_add(struct machine_run *m, const char *dir, uint64_t need, uint64_t bound,
                     struct err *e);
-/* Checks and plans every stage into m->plan, then space and verdict. False: see the verdict. */
-bool plan_build(struct machine_run *m, struct err *e);
+/* Every stage's check, before anything is opened. */
+bool plan_check(struct machine_run *m, struct err *e);
+/* Plans every stage into m->plan, then space and verdict. Not `opened`: a disk could not be opened,
+ * and the findings say why. */
+bool plan_build(struct machine_run *m, bool opened, struct err *e);
 
 /* Sends an event about the machine; kept in the state too, except progress. */
 void run_event(struct machine_run *m, enum event_kind kind, const char *disk, const char *fmt, ...)

@@ -97,8 +97,18 @@ bool run_outputs_load(struct machine_run *m, struct err *e)
     bool ok = state_list_outputs(m->state, m->run, &list, e);
 
     for (size_t i = 0; ok && i < list.count; i++)
-        ok = wanted(m, &list.items[i]) ? take_over(m, &list.items[i], e)
-                                       : drop(m->state, &list.items[i], NULL, e);
+        ok = !wanted(m, &list.items[i]) || take_over(m, &list.items[i], e);
+    state_outputs_release(&list);
+    return ok;
+}
+
+bool run_outputs_prune(struct machine_run *m, struct err *e)
+{
+    struct state_outputs list = {0};
+    bool ok = state_list_outputs(m->state, m->run, &list, e);
+
+    for (size_t i = 0; ok && i < list.count; i++)
+        ok = wanted(m, &list.items[i]) || drop(m->state, &list.items[i], NULL, e);
     state_outputs_release(&list);
     return ok;
 }
@@ -115,12 +125,17 @@ void run_tag(const struct machine_run *m, char tag[RUN_TAG_MAX])
     free(text);
 }
 
+static bool of_stage(const struct machine_run *m, const struct run_output *o)
+{
+    return same_digest(&o->row.stage, &m->identities[m->stage]);
+}
+
 struct run_output *run_output_find(struct machine_run *m, const char *disk)
 {
     for (size_t i = 0; i < m->outputs.count; i++) {
         struct run_output *o = m->outputs.items[i];
 
-        if (same_digest(&o->row.stage, &m->identities[m->stage]) && !strcmp(o->row.disk, disk))
+        if (of_stage(m, o) && !strcmp(o->row.disk, disk))
             return o;
     }
     return NULL;
@@ -139,6 +154,45 @@ static bool forget(struct machine_run *m, struct run_output *o, struct err *e)
     m->outputs.count--;
     run_output_free(o);
     return true;
+}
+
+bool run_outputs_drop(struct machine_run *m, struct err *e)
+{
+    for (size_t i = m->outputs.count; i-- > 0;)
+        if (of_stage(m, m->outputs.items[i]) && !forget(m, m->outputs.items[i], e))
+            return false;
+    return true;
+}
+
+static bool parts_there(const struct state_output *o)
+{
+    struct stat st;
+
+    for (size_t i = 0; i < o->files.count; i++) {
+        const struct state_file *f = &o->files.items[i];
+
+        if ((lstat(f->part, &st) != 0 && lstat(f->final, &st) != 0) || st.st_ino != f->ino)
+            return false;
+    }
+    return true;
+}
+
+bool run_outputs_complete(struct machine_run *m)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < m->outputs.count; i++) {
+        const struct run_output *o = m->outputs.items[i];
+
+        if (!of_stage(m, o))
+            continue;
+        any = true;
+        if (o->row.status < OUTPUT_SEALED ||
+            (o->row.status == OUTPUT_PUBLISHED ? !run_output_intact(&o->row)
+                                               : !parts_there(&o->row)))
+            return false;
+    }
+    return any;
 }
 
 /* True when the parts are what the state says, so that the output can be continued. */

@@ -26,8 +26,14 @@ struct output_request {
     bool replace;               /* final names may exist */
 };
 
-/* Loads the outputs of the run; drops those of stages that are no longer in the job. */
+/* Loads the outputs of the run that belong to stages of the job as it is. */
 bool run_outputs_load(struct machine_run *m, struct err *e);
+/* Drops the others: parts of stages that are gone or have other options now. */
+bool run_outputs_prune(struct machine_run *m, struct err *e);
+/* Drops the outputs of the current stage, to make them again. */
+bool run_outputs_drop(struct machine_run *m, struct err *e);
+/* True when all outputs of the current stage are complete and still there; false without any. */
+bool run_outputs_complete(struct machine_run *m);
 enum { RUN_TAG_MAX = 16 };
 /* The tag of this machine's parts. */
 void run_tag(const struct machine_run *m, char tag[RUN_TAG_MAX]);

@@ -9,7 +9,7 @@
 #include "err.h"
 #include "opt.h"
 
-struct machine_run; /* run.h: the machine being planned or run */
+struct machine_run; /* machine_run.h: the machine being planned or run */
 struct plan_stage;
 
 enum stage_layer {
@@ -26,6 +26,8 @@ enum stage_flag {
     STAGE_ALTERS = 1,   /* changes what later stages see: part of their identity */
     STAGE_OUTPUT = 2,   /* writes an output that `verify` can check */
     STAGE_VERIFIES = 4, /* publishes what it has checked */
+    STAGE_EVERY = 8,    /* done again by every attempt: cheap, and what it sees may have changed */
+    STAGE_AFTERMATH = 16, /* also called after an earlier stage failed */
 };
 
 struct stage {
@@ -36,6 +38,8 @@ struct stage {
     const struct opt_row *options;
     size_t options_size;
     const char *shorthand; /* the option a scalar value stands for; NULL: none */
+    /* Final names it will create, as far as they are known without opening anything; NULL: none. */
+    bool (*targets)(struct machine_run *m, unsigned index, struct opt_texts *ret, struct err *e);
     bool (*check)(struct machine_run *m, unsigned index, struct err *e);
     bool (*plan)(struct machine_run *m, unsigned index, struct plan_stage *row, struct err *e);
     bool (*run)(struct machine_run *m, unsigned index, struct err *e);
