@@ -198,7 +198,7 @@ bool qcow2_table_unpack(uint64_t entry, uint32_t cluster_size, uint64_t *ret_pos
     uint64_t pos = entry & QCOW2_OFFSET_MASK;
 
     if (entry & ~(QCOW2_OFFSET_MASK | QCOW2_COPIED) || pos % cluster_size)
-        return err_set(e, ERR_FORMAT, "its entry %#018" PRIx64 " is unaligned or has reserved bits",
+        return err_set(e, ERR_FORMAT, "the entry %#018" PRIx64 " is unaligned or has reserved bits",
                        entry);
     *ret_pos = pos;
     return true;
@@ -267,7 +267,7 @@ bool qcow2_entry_unpack(const struct qcow2_geometry *g, const uint8_t *entry, ui
         return coded_unpack(g, word, skip, ret);
     }
     if (word & ~allowed || (word & QCOW2_OFFSET_MASK) & (g->cluster_size - 1))
-        return err_set(e, ERR_FORMAT, "its entry %#018" PRIx64 " is unaligned or has reserved bits",
+        return err_set(e, ERR_FORMAT, "the entry %#018" PRIx64 " is unaligned or has reserved bits",
                        word);
     ret->host = word & QCOW2_OFFSET_MASK;
     ret->stored = 0;

@@ -26,13 +26,14 @@ static bool page_load(struct qcow2_pages *p, struct qcow2_page *page, uint64_t n
                       struct err *e)
 {
     uint64_t pos = number * p->size;
-    uint32_t len = (uint32_t)MIN((uint64_t)p->size, p->io->size - pos);
+    uint32_t len = (uint32_t)MIN((uint64_t)p->size, p->io->size - MIN(pos, p->io->size));
 
     page->used = 0; /* stays empty when the read fails */
     if (!page->data && !(page->data = mem_pages(p->size, e)))
         return false;
-    if (!io_read(p->io, pos, page->data, len, e))
+    if (!io_read(p->io, MIN(pos, p->io->size), page->data, len, e))
         return false;
+    memset(page->data + len, 0, p->size - len);
     page->number = number;
     page->len = len;
     return true;
@@ -54,13 +55,13 @@ static struct qcow2_page *page_find(struct qcow2_pages *p, uint64_t number, stru
     return page_load(p, oldest, number, e) ? oldest : NULL;
 }
 
-bool qcow2_pages_get(struct qcow2_pages *p, uint64_t pos, uint32_t item, const uint8_t **ret_data,
-                     uint32_t *ret_len, struct err *e)
+bool qcow2_pages_get(struct qcow2_pages *p, uint64_t pos, uint32_t item, bool padded,
+                     const uint8_t **ret_data, uint32_t *ret_len, struct err *e)
 {
     uint32_t skip = (uint32_t)(pos % p->size);
     struct qcow2_page *page;
 
-    if (!range_inside(pos, item, p->io->size))
+    if (!padded && !range_inside(pos, item, p->io->size))
         return err_set(e, ERR_FORMAT,
                        "'%s' is cut short: it ends at %" PRIu64
                        " bytes, before the table entry at %" PRIu64,
@@ -70,6 +71,6 @@ bool qcow2_pages_get(struct qcow2_pages *p, uint64_t pos, uint32_t item, const u
         return false;
     page->used = ++p->clock;
     *ret_data = page->data + skip;
-    *ret_len = (page->len - skip) / item * item;
+    *ret_len = ((padded ? p->size : page->len) - skip) / item * item;
     return true;
 }

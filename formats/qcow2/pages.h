@@ -28,8 +28,9 @@ struct qcow2_pages {
 void qcow2_pages_init(struct qcow2_pages *p, struct io *io, uint32_t cluster_size);
 void qcow2_pages_release(struct qcow2_pages *p);
 /* The bytes at `pos`: *ret_data with *ret_len of them, a multiple of `item` (8 or 16) and at least
- * one; never across a page, valid until the next call. ERR_FORMAT past the end of the file. */
-bool qcow2_pages_get(struct qcow2_pages *p, uint64_t pos, uint32_t item, const uint8_t **ret_data,
-                     uint32_t *ret_len, struct err *e);
+ * one; never across a page, valid until the next call. Past the end of the file: ERR_FORMAT, or
+ * zeroes when `padded`. */
+bool qcow2_pages_get(struct qcow2_pages *p, uint64_t pos, uint32_t item, bool padded,
+                     const uint8_t **ret_data, uint32_t *ret_len, struct err *e);
 
 #endif
