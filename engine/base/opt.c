@@ -112,7 +112,7 @@ static bool parse_number(const struct opt_row *row, const char *text, uint64_t *
 
 static bool set_word(const struct opt_row *row, int *field, const char *text, struct err *e)
 {
-    struct buf all = {0};
+    AUTO(buf_release) struct buf all = {0};
     size_t n = 0;
 
     for (; row->words[n]; n++) {
@@ -122,9 +122,7 @@ static bool set_word(const struct opt_row *row, int *field, const char *text, st
         }
         buf_format(&all, "%s%s", n ? ", " : "", row->words[n]);
     }
-    err_set(e, ERR_USAGE, "'%s' is not one of: %s", text, all.data ? all.data : "");
-    buf_release(&all);
-    return false;
+    return err_set(e, ERR_USAGE, "'%s' is not one of: %s", text, all.data ? all.data : "");
 }
 
 static bool set_text(const struct opt_row *row, char **field, const char *text, struct err *e)
