@@ -65,11 +65,13 @@ const struct option options[] = {
      .value = "DIR"},
     {TEXT("state", state, "where runs are recorded, instead of the default"), .value = "DIR"},
     {SWITCH("json", json, "print one JSON document instead of text")},
-    {.row = {.key = "progress",
-             .type = OPT_WORD,
-             .words = progress_words,
-             .at = OPT_AT(struct cli, progress, int),
-             .help = "auto: a bar on a terminal, else a line now and then"},
+    {.row =
+         {.key = "progress",
+          .type = OPT_WORD,
+          .words = progress_words,
+          .at = OPT_AT(struct cli, progress, int),
+          .help =
+              "auto, bar, plain or none; auto is a bar on a terminal and else a line now and then"},
      .value = "HOW"},
     {SWITCH("quiet", quiet, "no notes and no progress; errors and warnings stay"), .letter = 'q'},
     {SWITCH("verbose", verbose, "say more"), .letter = 'v'},

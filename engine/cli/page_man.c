@@ -2,6 +2,7 @@
 #include "help.h"
 
 #include "bytes.h"
+#include "table.h"
 
 #include <string.h>
 
@@ -26,6 +27,16 @@ static void roff(struct buf *to, const char *text)
     }
 }
 
+enum { SOURCE_WIDTH = 72 }; /* of the lines of the page's source */
+
+static void roff_lines(struct buf *to, const char *text)
+{
+    AUTO(buf_release) struct buf lines = {0};
+
+    wrap_text(&lines, text, 0, 0, SOURCE_WIDTH);
+    roff(to, lines.data ? lines.data : "");
+}
+
 static void roff_paragraphs(struct buf *to, const char *text)
 {
     while (*text) {
@@ -33,7 +44,7 @@ static void roff_paragraphs(struct buf *to, const char *text)
         size_t len = end ? (size_t)(end - text) : strlen(text);
         AUTO(free) char *one = mem_textn(text, len, NULL);
 
-        roff(to, one ? one : "");
+        roff_lines(to, one ? one : "");
         buf_char(to, '\n');
         text += len;
         if (end) {
@@ -54,7 +65,7 @@ static void roff_options(struct buf *to, const char *listed)
         buf_text(to, ".TP\n.B ");
         roff(to, name.data ? name.data : "");
         buf_char(to, '\n');
-        roff(to, o->row.help);
+        roff_lines(to, o->row.help);
         buf_text(to, ".\n");
     }
 }
@@ -134,7 +145,7 @@ void page_man(struct buf *to)
     buf_text(to, ".SH ENVIRONMENT\n");
     for (size_t i = 0; i < ARRAY_LEN(environment); i++) {
         buf_format(to, ".TP\n.B %s\n", environment[i][0]);
-        roff(to, environment[i][1]);
+        roff_lines(to, environment[i][1]);
         buf_text(to, "\n");
     }
     buf_text(to, ".SH SEE ALSO\n.BR qemu\\-img (1)\n");
