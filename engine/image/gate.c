@@ -225,10 +225,10 @@ static char *path_of_fd(int fd, struct err *e)
 
 /* Refuses what is no regular file; block devices pass only under an `allow` root, since a device
  * node beside an image is none of its parts. */
-static enum outcome check_kind(const struct gate *g, const char *real, mode_t mode,
-                               const char *name, const char *from, struct err *e)
+static enum outcome check_kind(const char *real, mode_t mode, bool device_allowed, const char *name,
+                               const char *from, struct err *e)
 {
-    if (S_ISREG(mode) || (S_ISBLK(mode) && inside(g, real, 1)))
+    if (S_ISREG(mode) || (S_ISBLK(mode) && device_allowed))
         return OPENED;
     if (S_ISBLK(mode))
         err_set(e, ERR_GATE,
@@ -241,46 +241,56 @@ static enum outcome check_kind(const struct gate *g, const char *real, mode_t mo
     return FAILED;
 }
 
-/* Without /proc: the path relative to a root, which the kernel resolves without leaving that root.
- * A link that points elsewhere, even into another root, counts as outside. */
-static enum outcome open_beneath(struct gate *g, struct attempt *a, unsigned flags, struct err *e)
+/* Without /proc: the path relative to the n-th root, which the kernel resolves without leaving that
+ * root. The descriptor; -1 with errno when it cannot be opened so. */
+static int open_beneath(const struct gate *g, size_t n, const char *path, unsigned flags)
 {
     struct open_how how = {.flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
                                     (flags & FILE_WRITE ? O_RDWR : O_RDONLY),
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    const char *rest = after_prefix(path, g->roots.items[n]);
+    AUTO(fd_close) int dir = -1;
 
-    for (size_t i = 0; i < g->roots.count; i++) {
-        const char *rest = after_prefix(a->path, g->roots.items[i]);
-        AUTO(fd_close) int dir = -1;
-        long fd;
+    errno = EXDEV;
+    if (!rest)
+        return -1;
+    dir = open(g->roots.items[n], O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -1;
+    rest += strspn(rest, "/");
+    return (int)syscall(SYS_openat2, dir, *rest ? rest : ".", &how, sizeof(how));
+}
 
-        if (!rest)
-            continue;
-        dir = open(g->roots.items[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-        fd = dir < 0 ? -1 : syscall(SYS_openat2, dir, rest + strspn(rest, "/"), &how, sizeof(how));
+/* Without /proc: tries the roots in turn. A link that leads from one root into another counts as
+ * outside, and direct I/O is not to be had. */
+static enum outcome attempt_beneath(const struct gate *g, struct attempt *a, const char *name,
+                                    const char *from, unsigned flags, struct err *e)
+{
+    a->real = realpath(a->path, NULL);
+    if (!a->real)
+        a->real = mem_text(a->path, e);
+    for (size_t i = 0; a->real && i < g->roots.count; i++) {
+        AUTO(fd_close) int fd = open_beneath(g, i, a->path, flags);
+        enum outcome kind;
+        struct stat st;
+
         if (fd < 0 && (errno == EXDEV || errno == ELOOP))
             continue;
-        if (fd < 0) {
-            err_errno(e, ERR_IO, errno, "opening '%s'", SHOWN(a->path));
+        if (fd < 0 || fstat(fd, &st) < 0) {
+            err_errno(e, ERR_IO, errno, "opening '%s', which '%s' names", SHOWN(name), from);
             return FAILED;
         }
-        a->real = realpath(a->path, NULL);
-        if (!a->real)
-            a->real = mem_text(a->path, e);
-        a->io = file_from_fd((int)fd, a->path, e);
-        if (a->io && a->io->device && i == 0) {
-            io_free(TAKE(a->io));
-            return OUTSIDE;
-        }
-        return a->io && a->real ? OPENED : FAILED;
+        kind = check_kind(a->real, st.st_mode, i > 0, name, from, e);
+        if (kind == OPENED)
+            a->io = file_from_fd(TAKE_FD(fd), a->real, e);
+        return a->io ? OPENED : FAILED;
     }
-    a->real = mem_text(a->path, e);
     return a->real ? OUTSIDE : FAILED;
 }
 
 /* Tries to open a->path. */
-static enum outcome attempt(struct gate *g, struct attempt *a, const char *name, const char *from,
-                            unsigned flags, struct err *e)
+static enum outcome attempt(const struct gate *g, struct attempt *a, const char *name,
+                            const char *from, unsigned flags, struct err *e)
 {
     AUTO(fd_close) int fd = open(a->path, O_PATH | O_CLOEXEC);
     enum outcome kind;
@@ -299,10 +309,10 @@ static enum outcome attempt(struct gate *g, struct attempt *a, const char *name,
     }
     a->real = path_of_fd(fd, e);
     if (!a->real)
-        return e->kind ? FAILED : open_beneath(g, a, flags, e);
+        return e->kind ? FAILED : attempt_beneath(g, a, name, from, flags, e);
     if (!inside(g, a->real, 0))
         return OUTSIDE;
-    kind = check_kind(g, a->real, st.st_mode, name, from, e);
+    kind = check_kind(a->real, st.st_mode, inside(g, a->real, 1), name, from, e);
     if (kind == OPENED)
         a->io = file_reopen(fd, a->real, flags, e);
     return a->io ? OPENED : FAILED;
@@ -334,7 +344,7 @@ static struct io *hand_over(struct attempt *a, char **ret_path)
 }
 
 /* An absolute name that did not open: a file of that last part beside the image will do. */
-static struct io *open_beside(struct gate *g, const struct attempt *first, enum outcome why,
+static struct io *open_beside(const struct gate *g, const struct attempt *first, enum outcome why,
                               const char *dir, const char *name, const char *from, unsigned flags,
                               char **ret_path, struct err *e)
 {
