@@ -109,7 +109,7 @@ static bool write_target(const struct cli *cli, struct conversion *v, struct err
     progress_init(&v->progress, cli);
     ok = copy_run(&v->copy, e);
     progress_end(&v->progress);
-    return ok && output_publish(v->output, !cli->no_sync, e);
+    return ok && output_device_end(v->output, e) && output_publish(v->output, !cli->no_sync, e);
 }
 
 static bool open_both(const struct cli *cli, struct conversion *v, struct err *e)
@@ -130,7 +130,8 @@ static bool open_both(const struct cli *cli, struct conversion *v, struct err *e
         return err_set(e, ERR_REFUSED,
                        "'%s' is a block device: add --overwrite to lose what is on it", to);
     images_say_dropped(v->source);
-    return output_create(v->output, OUTPUT_OVERWRITE, e);
+    return output_create(v->output, OUTPUT_OVERWRITE, e) &&
+           output_device_begin(v->output, false, e);
 }
 
 bool cmd_convert(struct cli *cli, struct err *e)

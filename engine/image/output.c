@@ -6,6 +6,7 @@
 #include "output.h"
 
 #include "buf.h"
+#include "bytes.h"
 #include "digest.h"
 #include "file.h"
 #include "text.h"
@@ -19,8 +20,11 @@
 #include <sys/stat.h>
 
 enum {
-    PART_TRIES = 4,     /* another writer may create the name between our unlink and our create */
-    NAME_TAIL_HEX = 16, /* of the digest that stands for what was cut off a long name */
+    PART_TRIES = 4, /* another writer may create the name between our unlink and our create */
+    DEVICE_WIPE = 1 << 20, /* at each end: partition tables, labels of volume managers and file
+                              systems, and the backup GPT lie there */
+    DEVICE_HOLD = 4096,    /* the first block of any device */
+    NAME_TAIL_HEX = 16,    /* of the digest that stands for what was cut off a long name */
 };
 
 static bool split(const char *path, char **ret_dir, char **ret_name, struct err *e)
@@ -260,6 +264,40 @@ bool output_create(struct output *o, unsigned flags, struct err *e)
         return false;
     }
     return true;
+}
+
+static bool wipe(struct io *io, struct err *e)
+{
+    uint64_t head = MIN((uint64_t)DEVICE_WIPE, io->size);
+    uint64_t tail = MIN((uint64_t)DEVICE_WIPE, io->size - head);
+
+    return io_zero(io, 0, head, e) && (!tail || io_zero(io, io->size - tail, tail, e)) &&
+           io_sync(io, e);
+}
+
+bool output_device_begin(struct output *o, bool resume, struct err *e)
+{
+    struct target_file *file = &o->target->files.items[0];
+    struct io *held;
+
+    if (!o->device)
+        return true;
+    if (o->target->preallocated && o->target->size > file->io->size)
+        return err_set(e, ERR_SPACE, "'%s' holds %s, and %s are needed", file->io->name,
+                       SIZE_TEXT(file->io->size), SIZE_TEXT(o->target->size));
+    if (!resume && !wipe(file->io, e))
+        return false;
+    held = io_hold(file->io, DEVICE_HOLD, e);
+    if (!held)
+        return false;
+    io_free(file->io);
+    file->io = held;
+    return true;
+}
+
+bool output_device_end(struct output *o, struct err *e)
+{
+    return !o->device || io_hold_release(o->target->files.items[0].io, e);
 }
 
 bool output_rename(const char *part, const char *final, ino_t ino, struct err *e)

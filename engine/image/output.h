@@ -57,6 +57,12 @@ bool output_check(const struct output *o, unsigned flags, struct err *e);
  * With OUTPUT_RESUME a part that is missing is ERR_CHANGED. On failure nothing new is left. */
 bool output_create(struct output *o, unsigned flags, struct err *e);
 
+/* A device is written in place: its old signatures are wiped (unless `resume`), and its first block
+ * stays in memory until the end, so that nobody takes it for a disk before it is one. Both do
+ * nothing for files. */
+bool output_device_begin(struct output *o, bool resume, struct err *e);
+bool output_device_end(struct output *o, struct err *e);
+
 /* One file: `part` becomes `final`. A part that is gone is fine when `final` has that inode. */
 bool output_rename(const char *part, const char *final, ino_t ino, struct err *e);
 
