@@ -38,7 +38,7 @@ static bool find_luks(struct image *img, struct err *e)
 static bool raw_open(struct image *img, struct err *e)
 {
     if (!img->io->size)
-        return err_set(e, ERR_FORMAT, "'%s' is empty: it holds no disk", img->io->name);
+        return err_set(e, ERR_FORMAT, "the file is empty: it holds no disk");
     img->size = round_up(img->io->size, SECTOR);
     img->sector_size = SECTOR;
     return find_luks(img, e);

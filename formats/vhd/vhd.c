@@ -129,32 +129,30 @@ static bool find_footer(struct image *img, struct vhd *v, struct err *e)
         return use_footer(v, &copy, io->size, 0);
     }
     if (tail.found)
-        return err_set(e, ERR_FORMAT, "the checksum of the VHD footer of '%s' is wrong", img->path);
+        return err_set(e, ERR_FORMAT, "the checksum of the footer is wrong");
     if (!read_padded_tail(io, &tail, e))
         return false;
     if (tail.found)
         return use_footer(v, &tail.footer, tail.pos, tail.len);
     return err_set(e, ERR_FORMAT,
-                   has_copy ? "the footer of '%s' is missing, and the checksum of its copy is wrong"
-                            : "'%s' has no VHD footer: it is not a VHD, or its end is cut off",
-                   img->path);
+                   has_copy ? "the footer is missing, and the checksum of its copy is wrong"
+                            : "there is no VHD footer: this is not a VHD, or its end is cut off");
 }
 
 static bool check_footer(struct image *img, const struct vhd_footer *f, struct err *e)
 {
     if (f->version >> 16 != VHD_VERSION >> 16)
-        return err_set(e, ERR_UNSUPPORTED, "'%s' is a VHD of version %u.%u; 1.0 is known",
-                       img->path, f->version >> 16, f->version & 0xffff);
+        return err_set(e, ERR_UNSUPPORTED, "the VHD has version %u.%u; 1.0 is known",
+                       f->version >> 16, f->version & 0xffff);
     if (f->type < VHD_FIXED || f->type > VHD_DIFFERENCING)
         return err_set(e, ERR_UNSUPPORTED,
-                       "'%s' is a VHD of type %" PRIu32 "; fixed (2), dynamic (3) and "
-                       "differencing (4) are known",
-                       img->path, f->type);
+                       "the VHD has type %" PRIu32 "; fixed (2), dynamic (3) and differencing (4) "
+                       "are known",
+                       f->type);
     img->size = vhd_size(f);
     if (!img->size || img->size % VHD_SECTOR || img->size > INT64_MAX)
         return err_set(e, ERR_FORMAT,
-                       "the footer of '%s' says %" PRIu64 " bytes, which is no size of a disk",
-                       img->path, img->size);
+                       "the footer says %" PRIu64 " bytes, which is no size of a disk", img->size);
     return true;
 }
 
@@ -162,9 +160,9 @@ static bool open_fixed(struct image *img, const struct vhd *v, struct err *e)
 {
     if (img->size > v->footer_pos)
         return err_set(e, ERR_FORMAT,
-                       "'%s' is cut short: the disk has %" PRIu64 " bytes, the file %" PRIu64
+                       "the image is cut short: the disk has %" PRIu64 " bytes, the file %" PRIu64
                        " before its footer",
-                       img->path, img->size, v->footer_pos);
+                       img->size, v->footer_pos);
     return true;
 }
 
@@ -174,28 +172,27 @@ static bool check_header(struct image *img, struct vhd *v, struct err *e)
 
     if (h->version >> 16 != VHD_VERSION >> 16)
         return err_set(e, ERR_UNSUPPORTED,
-                       "'%s' has a dynamic disk header of version %u.%u; 1.0 is known", img->path,
-                       h->version >> 16, h->version & 0xffff);
+                       "the dynamic disk header has version %u.%u; 1.0 is known", h->version >> 16,
+                       h->version & 0xffff);
     if (!is_pow2(h->block_size) || h->block_size < VHD_SECTOR)
         return err_set(e, ERR_FORMAT,
-                       "'%s' has blocks of %" PRIu32 " bytes; a power of two from 512 is needed",
-                       img->path, h->block_size);
+                       "the blocks have %" PRIu32 " bytes; a power of two from 512 is needed",
+                       h->block_size);
     v->blocks = div_up(img->size, h->block_size);
     v->bitmap_size = vhd_bitmap_size(h->block_size);
     if (v->blocks > h->table_entries)
         return err_set(e, ERR_FORMAT,
-                       "the block table of '%s' has %" PRIu32 " entries, a disk of %" PRIu64
+                       "the block table has %" PRIu32 " entries, a disk of %" PRIu64
                        " bytes needs %" PRIu64,
-                       img->path, h->table_entries, img->size, v->blocks);
+                       h->table_entries, img->size, v->blocks);
     if (!range_inside(h->table_offset, v->blocks * 4, img->io->size))
         return err_set(e, ERR_FORMAT,
-                       "'%s' is cut short: its block table lies at [%" PRIu64 ", +%" PRIu64
+                       "the image is cut short: its block table lies at [%" PRIu64 ", +%" PRIu64
                        "), the file has %" PRIu64 " bytes",
-                       img->path, h->table_offset, v->blocks * 4, img->io->size);
+                       h->table_offset, v->blocks * 4, img->io->size);
     if (!h->sum_ok) {
         if (h->table_entries != v->blocks)
-            return err_set(e, ERR_FORMAT,
-                           "the checksum of the dynamic disk header of '%s' is wrong", img->path);
+            return err_set(e, ERR_FORMAT, "the checksum of the dynamic disk header is wrong");
         log_warn("'%s': the checksum of the dynamic disk header is wrong, but its block table fits "
                  "the disk; it is used",
                  img->path);
@@ -210,14 +207,13 @@ static bool open_dynamic(struct image *img, struct vhd *v, struct err *e)
 
     if (!range_inside(pos, sizeof(raw), img->io->size))
         return err_set(e, ERR_FORMAT,
-                       "the footer of '%s' puts the dynamic disk header at %" PRIu64
+                       "the footer puts the dynamic disk header at %" PRIu64
                        ", past the end of the file",
-                       img->path, pos);
+                       pos);
     if (!io_read(img->io, pos, raw, sizeof(raw), e))
         return false;
     if (!vhd_header_unpack(raw, &v->header))
-        return err_set(e, ERR_FORMAT, "'%s' has no dynamic disk header at %" PRIu64, img->path,
-                       pos);
+        return err_set(e, ERR_FORMAT, "there is no dynamic disk header at %" PRIu64, pos);
     return check_header(img, v, e);
 }
 
@@ -364,9 +360,9 @@ static bool map_block(struct image *img, uint64_t at, uint64_t want, uint32_t en
 
     if (!range_inside(data, used, img->io->size))
         return err_set(e, ERR_FORMAT,
-                       "block %" PRIu64 " of '%s' lies at [%" PRIu64 ", +%" PRIu64
+                       "block %" PRIu64 " lies at [%" PRIu64 ", +%" PRIu64
                        "), the file has %" PRIu64 " bytes",
-                       at / block_size, img->path, data, used, img->io->size);
+                       at / block_size, data, used, img->io->size);
     if (v->footer.type == VHD_DIFFERENCING) {
         if (!bitmap_run(img, bitmap_pos, sector, (uint32_t)(div_up(in + len, VHD_SECTOR) - sector),
                         &here, &run, e))
