@@ -92,7 +92,7 @@ const char *opt_nearest(const struct opt_row *rows, const char *key);
  * the wrong type or outside its bounds; the message does not repeat the key. */
 bool opt_set(const struct opt_row *row, void *target, const char *text, struct err *e);
 
-/* Sets every field to its preset (or zero), sub-maps included. */
+/* Sets every field of a zeroed struct that has a preset to it, sub-maps included. */
 bool opt_presets(const struct opt_row *rows, void *target, struct err *e);
 
 /* Sets one field by "key=value" with key looked up in rows (command line). ERR_USAGE names the

@@ -34,5 +34,7 @@ bool rows_amend(const struct opt_row *rows, const struct node *map, void *target
  * bounds; additionalProperties false). Scalars also take strings, since ${variables} are strings.
  */
 void rows_schema(const struct opt_row *rows, struct buf *out, unsigned indent);
+/* A text as a JSON string. */
+void rows_quote(struct buf *out, const char *text);
 
 #endif

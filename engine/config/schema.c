@@ -13,7 +13,7 @@
 
 #define VARIABLE ".*\\$\\{.+"
 
-static void add_json(struct buf *out, const char *text)
+void rows_quote(struct buf *out, const char *text)
 {
     buf_char(out, '"');
     for (const char *p = text; *p; p++) {
@@ -35,7 +35,7 @@ static void new_line(struct buf *out, unsigned indent)
 static void add_pattern(struct buf *out, const char *pattern)
 {
     buf_text(out, ", \"pattern\": ");
-    add_json(out, pattern);
+    rows_quote(out, pattern);
 }
 
 /* Bounds of a number, in the unit a plain number in the file has. */
@@ -61,7 +61,7 @@ static void add_words(const struct opt_row *row, struct buf *out)
     buf_text(out, "\"anyOf\": [{\"enum\": [");
     for (size_t i = 0; row->words[i]; i++) {
         buf_text(out, i ? ", " : "");
-        add_json(out, row->words[i]);
+        rows_quote(out, row->words[i]);
     }
     if (has_word(row, "yes"))
         buf_text(out, ", true");
@@ -128,7 +128,7 @@ static void add_default(const struct opt_row *row, struct buf *out, unsigned ind
     else if (row->type != OPT_TEXT && row->type != OPT_WORD && plain_number(row->preset))
         buf_text(out, row->preset);
     else
-        add_json(out, row->preset);
+        rows_quote(out, row->preset);
     buf_char(out, ',');
     new_line(out, indent);
 }
@@ -140,7 +140,7 @@ static void add_node(const struct opt_row *row, struct buf *out, unsigned indent
 {
     if (row->schema) {
         buf_text(out, "\"$ref\": ");
-        add_json(out, row->schema);
+        rows_quote(out, row->schema);
     } else if (!row->sub) {
         buf_text(out, row->flags & OPT_LIST    ? "\"type\": \"array\""
                       : row->flags & OPT_NAMED ? "\"type\": \"object\""
@@ -159,11 +159,11 @@ static void add_property(const struct opt_row *row, struct buf *out, unsigned in
 {
     struct opt_row item = *row;
 
-    add_json(out, row->key);
+    rows_quote(out, row->key);
     buf_text(out, ": {");
     new_line(out, indent + 1);
     buf_text(out, "\"description\": ");
-    add_json(out, row->help ? row->help : "");
+    rows_quote(out, row->help ? row->help : "");
     buf_char(out, ',');
     new_line(out, indent + 1);
     add_default(row, out, indent + 1);
@@ -203,7 +203,7 @@ static void add_required(const struct opt_row *rows, struct buf *out, unsigned i
         if (!(rows->flags & OPT_REQUIRED))
             continue;
         buf_text(out, any ? ", " : "\"required\": [");
-        add_json(out, rows->key);
+        rows_quote(out, rows->key);
         any = true;
     }
     if (any) {

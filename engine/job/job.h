@@ -1,8 +1,10 @@
 /* The job: what a job file says, decoded and checked; nothing outside the file is read but what
  * `glob:`, `csv:` and `images:` name. Sources are read later (source.h), by plan and run.
  *
- * Variables are expanded while decoding, except ${disk}, ${disk_id}, ${date} and ${secret:...},
- * which stay in the texts until job_expand is called for a disk. */
+ * Variables are expanded while decoding. In the options of stages ${disk}, ${disk_id}, ${date} and
+ * ${secret:...} stay, and a literal "${" stays written "$${": every text of a stage passes through
+ * job_expand before it is used. job_reveal then puts in the secrets, at the last moment. Elsewhere
+ * texts are final, but for ${secret:...}. */
 #ifndef JOB_JOB_H
 #define JOB_JOB_H
 
@@ -12,6 +14,7 @@
 
 struct stage;
 struct node;
+struct node_list;
 
 struct policy {
     uint64_t parallel, workers, network, disk, retries;
@@ -57,7 +60,7 @@ struct machine {
     struct job_stage *stages;
     size_t stage_count;
     struct opt_texts tags;
-    struct opt_pairs vars; /* job's, --var, machine's: the winning values */
+    struct opt_pairs vars; /* job's, machine's, --var: the winning values, as a stage's texts */
     struct hardware hardware;
     struct mark at;
 };
@@ -76,7 +79,7 @@ struct job {
     char *path; /* as named */
     char *dir;  /* real folder of the file */
     char *name;
-    struct opt_pairs vars;
+    struct opt_pairs vars; /* the job's and --var, as written */
     struct secret *secrets;
     size_t secret_count;
     struct gate_rules rules;
@@ -86,6 +89,9 @@ struct job {
     struct policy policy;
     struct machine *machines;
     size_t machine_count;
+    const struct node *remotes; /* `remotes:` as written, checked; NULL: none */
+    struct node *document;      /* what OPT_NODE options point into ... */
+    struct node_list *kept;     /* ... or into this, where they have variables */
 };
 
 struct job_overrides {
@@ -108,10 +114,20 @@ struct expand_disk {
     int index;
     const char *id;
 };
-/* Expands ${disk}, ${disk_id}, ${date} in a stage's text; ${secret:...} stays. Owned result. */
+/* Expands ${disk}, ${disk_id}, ${date} in a stage's text; ${secret:...} stays. `disk` NULL: as
+ * index < 0; `date` NULL: using ${date} is an error. Owned result. */
 char *job_expand(const char *text, const struct expand_disk *disk, const char *date, struct err *e);
-/* The secret's value; owned; ERR_USAGE when it is not to be had. Never log it. */
+/* Puts the secrets into an expanded text. `values` as job_secret_for. Owned result; never log it.
+ */
+char *job_reveal(const struct job *job, const char *text, const struct opt_pairs *values,
+                 struct err *e);
+/* The secret's value, without the newlines at its end; owned; ERR_USAGE when it is not to be had.
+ * Never log it. */
 char *job_secret(const struct job *job, const char *name, struct err *e);
+/* The same for a secret whose command names ${machine}, ${disk}, ${disk_id} or ${upload_size}:
+ * `values` has them by name; may be NULL. */
+char *job_secret_for(const struct job *job, const char *name, const struct opt_pairs *values,
+                     struct err *e);
 
 /* The JSON Schema of job files, from the rows of jobs, machines and all stages. */
 char *job_schema(struct err *e);

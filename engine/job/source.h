@@ -8,7 +8,7 @@
 
 struct source_disk {
     char *id;          /* "scsi0:0", "ide0:1", "sata0:0", "nvme0:0"; "disk0" for listed ones */
-    char *path;        /* resolved */
+    char *path;        /* resolved; named_inside: as `from` has it */
     char *format;      /* NULL: probe */
     bool named_inside; /* the path was read from a file of the source: goes through the gate */
     char *from;        /* named_inside: the file that named it */
