@@ -28,7 +28,7 @@ static bool reserve(struct buf *b, size_t more)
 
     if (b->failed)
         return false;
-    if (__builtin_add_overflow(b->len, more + 1, &want)) {
+    if (__builtin_add_overflow(b->len, more, &want) || __builtin_add_overflow(want, 1, &want)) {
         b->failed = true;
         return false;
     }
@@ -80,6 +80,8 @@ void buf_format(struct buf *b, const char *fmt, ...)
     va_start(args, fmt);
     n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
+    if (n < 0)
+        b->failed = true;
     if (n < 0 || !reserve(b, (size_t)n))
         return;
     va_start(args, fmt);
@@ -108,6 +110,8 @@ bool varint_get(const void *data, size_t len, size_t *pos, uint64_t *ret_v)
     for (unsigned shift = 0; shift < 64 && *pos < len; shift += 7) {
         uint8_t b = p[(*pos)++];
 
+        if (shift == 63 && b > 1)
+            return false; /* past 64 bits */
         v |= (uint64_t)(b & 0x7f) << shift;
         if (!(b & 0x80)) {
             *ret_v = v;

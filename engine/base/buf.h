@@ -28,7 +28,7 @@ void buf_zero(struct buf *b, size_t len);
 void buf_format(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* LEB128: seven bits a byte, low first. */
 void buf_varint(struct buf *b, uint64_t v);
-/* Reads a varint at *pos; false at the end of the data or after ten bytes. */
+/* Reads a varint at *pos; false at the end of the data or past 64 bits. */
 bool varint_get(const void *data, size_t len, size_t *pos, uint64_t *ret_v);
 /* Hands the bytes over (NUL-terminated, never NULL on success) and empties the buffer; NULL with
  * ERR_MEMORY when an append failed. Release with free(). */

@@ -70,7 +70,7 @@ static inline bool range_inside(uint64_t at, uint64_t len, uint64_t size)
 /* True when the two byte ranges share a byte. */
 static inline bool range_overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {
-    return alen && blen && a < b + blen && b < a + alen;
+    return alen && blen && (a < b ? b - a < alen : a - b < blen);
 }
 
 /* True when all `len` bytes are zero. */

@@ -1,7 +1,9 @@
 /* Clocks; see clock.h. */
 #include "clock.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <time.h>
 
 static bool fixed;
@@ -45,7 +47,8 @@ const char *clock_text(int64_t seconds, char buf[CLOCK_TEXT_MAX])
     time_t t = (time_t)seconds;
     struct tm tm;
 
-    gmtime_r(&t, &tm);
-    strftime(buf, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    /* a file's time stamp may lie beyond the years that a calendar here can say */
+    if (!gmtime_r(&t, &tm) || !strftime(buf, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        snprintf(buf, CLOCK_TEXT_MAX, "%" PRId64 " s", seconds);
     return buf;
 }

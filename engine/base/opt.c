@@ -55,7 +55,8 @@ static bool parse_percent(const char *text, uint64_t *ret, struct err *e)
     char *end;
     double v = strtod(text, &end);
 
-    if (end == text || (*end && strcmp(end, "%") != 0) || !(v >= 0) || v > 1000000)
+    if (!isdigit((unsigned char)*text) || text + strspn(text, "0123456789.") != end ||
+        (*end && strcmp(end, "%") != 0) || v > 1000000)
         return err_set(e, ERR_USAGE, "'%s' is not a percentage: write 10%%", text);
     *ret = (uint64_t)(v * 100 + 0.5);
     return true;
@@ -238,7 +239,7 @@ char *opt_value(const struct opt_row *row, const void *target, struct err *e)
     case OPT_DURATION:
         return mem_format(e, "%" PRIu64 "s", *FIELD_CONST(target, row, uint64_t));
     case OPT_PERCENT:
-        return mem_format(e, "%g%%", *FIELD_CONST(target, row, uint32_t) / 100.0);
+        return mem_format(e, "%.9g%%", *FIELD_CONST(target, row, uint32_t) / 100.0);
     case OPT_TEXT:
         return *FIELD_CONST(target, row, char *) ? mem_text(*FIELD_CONST(target, row, char *), e)
                                                  : NULL;

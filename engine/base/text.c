@@ -141,7 +141,7 @@ static size_t distance(const char *a, const char *b)
     size_t *before = rows[0], *last = rows[1], *now = rows[2];
 
     if (la > WORD_MAX || lb > WORD_MAX)
-        return WORD_MAX;
+        return SIZE_MAX;
     for (size_t j = 0; j <= lb; j++)
         last[j] = j;
     for (size_t i = 1; i <= la; i++) {
@@ -230,10 +230,13 @@ bool utf8_valid(const char *text, size_t len, size_t *ret_bad)
 
 void hex_encode(const void *data, size_t len, char *out)
 {
+    static const char digits[] = "0123456789abcdef";
     const uint8_t *p = data;
 
-    for (size_t i = 0; i < len; i++)
-        sprintf(out + 2 * i, "%02x", p[i]);
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = digits[p[i] >> 4];
+        out[2 * i + 1] = digits[p[i] & 15];
+    }
     out[2 * len] = '\0';
 }
 
