@@ -6,6 +6,7 @@
 #include "job_load.h"
 
 #include "bytes.h"
+#include "log.h"
 #include "text.h"
 
 #include <errno.h>
@@ -219,23 +220,21 @@ static bool take_overrides(struct job_loader *l)
     return l->override_used;
 }
 
-/* A --var that nothing names is a typing error. */
-static bool check_overrides(struct job_loader *l, const struct node *vars)
+/* A --var that nothing names is most likely mistyped. */
+static void check_overrides(const struct job_loader *l, const struct node *vars)
 {
     for (size_t i = 0; i < l->override_names.count; i++) {
         const char *name = l->override_names.items[i];
-        int near;
+        int near = -1;
 
         if (l->override_used[i] || node_get(vars, name))
             continue;
-        near = vars && vars->kind == NODE_MAP
-                   ? text_nearest(name, (const char *const *)vars->keys, vars->count)
-                   : -1;
-        return err_set(l->e, ERR_USAGE, "--var '%s': the job has no variable of that name%s%s%s",
-                       name, near >= 0 ? "; did you mean '" : "", near >= 0 ? vars->keys[near] : "",
-                       near >= 0 ? "'?" : "");
+        if (vars && vars->kind == NODE_MAP)
+            near = text_nearest(name, (const char *const *)vars->keys, vars->count);
+        log_warn("--var '%s': the job has no variable of that name%s%s%s", name,
+                 near >= 0 ? "; did you mean '" : "", near >= 0 ? vars->keys[near] : "",
+                 near >= 0 ? "'?" : "");
     }
-    return true;
 }
 
 static bool matches(const struct machine *m, const char *glob, const char *tag)
@@ -324,7 +323,8 @@ static bool load_document(struct job_loader *l, const char *path)
     if (count)
         return err_set(l->e, ERR_USAGE, "'%s' has %u mistake%s", path, count,
                        count == 1 ? "" : "s");
-    return check_overrides(l, l->file.vars) && filter(l);
+    check_overrides(l, l->file.vars);
+    return filter(l);
 }
 
 struct job *job_load(const char *path, const struct job_overrides *overrides, struct mistakes *m,

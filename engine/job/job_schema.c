@@ -65,51 +65,47 @@ static void add_value(struct buf *out, const struct stage *stage, bool required)
     buf_format(out, "}, {\"type\": [%s]}]}", other);
 }
 
-static void add_stage_name(struct buf *out, const struct stage *stage, const char *comma)
+/* An object of stages; in the list of stages each is an object of one. */
+static void add_stage_keys(struct buf *out, bool required)
 {
-    buf_format(out, "%s\n          {\"const\": ", comma);
-    rows_quote(out, stage->name);
-    buf_text(out, ", \"description\": ");
-    rows_quote(out, stage->help);
-    buf_char(out, '}');
+    const char *comma = "";
+
+    buf_text(out, "\"type\": \"object\", \"additionalProperties\": false,\n"
+                  "      \"properties\": {");
+    for (const struct stage *const *s = stages_all(); *s; s++) {
+        buf_format(out, "%s\n        \"%s\": ", comma, (*s)->name);
+        add_value(out, *s, required);
+        comma = ",";
+    }
+    buf_text(out, "\n      }");
 }
 
-static void add_stage_map(struct buf *out, const struct stage *stage, const char *comma)
+static void add_stage_names(struct buf *out)
 {
-    buf_format(
-        out,
-        "%s\n          {\"type\": \"object\", \"additionalProperties\": false, \"required\": "
-        "[\"%s\"], \"properties\": {\"%s\": ",
-        comma, stage->name, stage->name);
-    add_value(out, stage, true);
-    buf_text(out, "}}");
+    const char *comma = "";
+
+    buf_text(out, "\n    \"stage-name\": {\n      \"oneOf\": [");
+    for (const struct stage *const *s = stages_all(); *s; s++) {
+        buf_format(out, "%s\n        {\"const\": \"%s\", \"description\": ", comma, (*s)->name);
+        rows_quote(out, (*s)->help);
+        buf_char(out, '}');
+        comma = ",";
+    }
+    buf_text(out, "\n      ]\n    }");
 }
 
 static void add_stages(struct buf *out)
 {
-    const char *comma = "";
-
-    buf_text(out, ",\n    \"stages\": {\n      \"type\": \"array\", \"minItems\": 1,\n"
-                  "      \"items\": {\n        \"oneOf\": [");
-    for (const struct stage *const *s = stages_all(); *s; s++) {
-        if (!has_required(*s)) {
-            add_stage_name(out, *s, comma);
-            comma = ",";
-        }
-    }
-    for (const struct stage *const *s = stages_all(); *s; s++) {
-        add_stage_map(out, *s, comma);
-        comma = ",";
-    }
-    buf_text(out, "\n        ]\n      }\n    },\n    \"set\": {\n      \"type\": \"object\", "
-                  "\"additionalProperties\": false,\n      \"properties\": {");
-    comma = "";
-    for (const struct stage *const *s = stages_all(); *s; s++) {
-        buf_format(out, "%s\n        \"%s\": ", comma, (*s)->name);
-        add_value(out, *s, false);
-        comma = ",";
-    }
-    buf_text(out, "\n      }\n    }");
+    buf_char(out, ',');
+    add_stage_names(out);
+    buf_text(out, ",\n    \"stage\": {\n      \"minProperties\": 1, \"maxProperties\": 1, ");
+    add_stage_keys(out, true);
+    buf_text(out, "\n    },\n    \"stages\": {\n      \"type\": \"array\", \"minItems\": 1,\n"
+                  "      \"items\": {\"oneOf\": [{\"type\": \"string\", \"$ref\": "
+                  "\"#/$defs/stage-name\"}, {\"$ref\": \"#/$defs/stage\"}]}\n    }"
+                  ",\n    \"set\": {\n      ");
+    add_stage_keys(out, false);
+    buf_text(out, "\n    }");
     for (const struct stage *const *s = stages_all(); *s; s++)
         add_options(out, *s);
 }
