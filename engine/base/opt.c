@@ -114,15 +114,15 @@ static bool parse_number(const struct opt_row *row, const char *text, uint64_t *
 static bool set_word(const struct opt_row *row, int *field, const char *text, struct err *e)
 {
     AUTO(buf_release) struct buf all = {0};
-    size_t n = 0;
 
-    for (; row->words[n]; n++) {
-        if (strcmp(row->words[n], text) == 0) {
-            *field = (int)n;
+    for (size_t i = 0; row->words[i]; i++) {
+        if (strcmp(row->words[i], text) == 0) {
+            *field = (int)i;
             return true;
         }
-        buf_format(&all, "%s%s", n ? ", " : "", row->words[n]);
     }
+    for (size_t i = 0; row->words[i]; i++)
+        buf_format(&all, "%s%s", i ? ", " : "", row->words[i]);
     return err_set(e, ERR_USAGE, "'%s' is not one of: %s", text, all.data ? all.data : "");
 }
 
