@@ -340,13 +340,21 @@ bool run_output_seal(struct machine_run *m, struct run_output *o, const struct d
     return state_put_output(m->state, &o->row, e);
 }
 
+const char *run_output_path(const struct run_output *o, size_t file)
+{
+    const struct state_file *f = &o->row.files.items[file];
+    struct stat st;
+
+    return lstat(f->part, &st) == 0 && st.st_ino == f->ino ? f->part : f->final;
+}
+
 bool run_output_hold(struct run_output *o, struct err *e)
 {
     if (o->target || o->held || o->row.status == OUTPUT_PUBLISHED)
         return true;
     o->held = mem_array(o->row.files.count, sizeof(*o->held), e);
     for (size_t i = 0; o->held && i < o->row.files.count; i++) {
-        o->held[i] = file_open(o->row.files.items[i].part, FILE_WRITE, e);
+        o->held[i] = file_open(run_output_path(o, i), FILE_WRITE, e);
         if (!o->held[i] || !file_lock(o->held[i], FILE_LOCK_WRITE, e))
             return false;
     }

@@ -46,6 +46,8 @@ bool run_output_begin(struct machine_run *m, struct target *target,
 /* Complete and durable. `tree`: NULL when it is not known. */
 bool run_output_seal(struct machine_run *m, struct run_output *o, const struct digest_value *tree,
                      struct err *e);
+/* Where the file is now: its part, or its final name. Borrowed. */
+const char *run_output_path(const struct run_output *o, size_t file);
 /* Locks the parts of an output that is not published, unless this process holds them already. */
 bool run_output_hold(struct run_output *o, struct err *e);
 /* Publishes everything that is sealed, after a last look at the sources. */

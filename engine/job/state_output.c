@@ -176,28 +176,36 @@ bool state_drop_output(struct state *s, int64_t id, struct err *e)
     return db_transaction(s, drop_output, &id, e);
 }
 
-static bool take_published(void *user, sqlite3_stmt *row, struct err *e)
+struct own {
+    struct stat is;
+    bool found;
+};
+
+static bool match_own(void *user, sqlite3_stmt *row, struct err *e)
 {
-    struct stat *st = user;
+    struct own *own = user;
+    int64_t mtime_ns = (int64_t)own->is.st_mtim.tv_sec * 1000000000 + own->is.st_mtim.tv_nsec;
 
     (void)e;
-    st->st_ino = (ino_t)sqlite3_column_int64(row, 0);
-    st->st_size = (off_t)sqlite3_column_int64(row, 1);
-    st->st_mtim.tv_sec = sqlite3_column_int64(row, 2) / 1000000000;
-    st->st_mtim.tv_nsec = sqlite3_column_int64(row, 2) % 1000000000;
-    return false;
+    own->found = sqlite3_column_int64(row, 0) == (int64_t)own->is.st_ino &&
+                 sqlite3_column_int64(row, 1) == (int64_t)own->is.st_size &&
+                 sqlite3_column_int64(row, 2) == mtime_ns;
+    return !own->found;
 }
 
+/* Published ones, and those that a crash caught between the rename and its record. */
 bool state_is_own_output(struct state *s, const char *final, bool *ret_own, struct err *e)
 {
-    struct stat was = {0}, is;
+    struct own own = {0};
 
-    if (!db_rows(s, e, take_published, &was,
-                 "SELECT ino, size, mtime_ns FROM published WHERE final = ?", "t", final))
+    if (stat(final, &own.is) == 0 &&
+        !db_rows(s, e, match_own, &own,
+                 "SELECT ino, size, mtime_ns FROM published WHERE final = ? UNION ALL"
+                 " SELECT ino, files.size, mtime_ns FROM files JOIN outputs ON id = output"
+                 " WHERE final = ? AND status = ?",
+                 "tti", final, final, (int64_t)OUTPUT_PUBLISHING))
         return false;
-    *ret_own = was.st_ino && stat(final, &is) == 0 && is.st_ino == was.st_ino &&
-               is.st_size == was.st_size && is.st_mtim.tv_sec == was.st_mtim.tv_sec &&
-               is.st_mtim.tv_nsec == was.st_mtim.tv_nsec;
+    *ret_own = own.found;
     return true;
 }
 
