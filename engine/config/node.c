@@ -465,7 +465,6 @@ static struct node *parse(struct reader *r, size_t len)
         return NULL;
     }
     yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, len);
-    yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
     whole = read_stream(r, &root);
     if (whole) {
         check_tabs(r, UINT32_MAX);
