@@ -131,12 +131,13 @@ class Case:
         if not backing and self.chance(15):
             options.append(f"preallocation={self.random.choice(['metadata', 'falloc', 'full'])}")
         more = ["-b", backing[1], "-F", backing[0]] if backing else []
-        one_bit = "refcount_bits=1" in options  # neither snapshots nor shared compressed clusters
-        plain = one_bit or any("preallocation" in o for o in options)
+        # Narrow counters hold neither snapshots nor several compressed clusters in one.
+        narrow = "refcount_bits=1" in options or "refcount_bits=2" in options
+        plain = narrow or any("preallocation" in o for o in options)
         self.run("qemu-img", "create", "-q", "-f", "qcow2", "-o", ",".join(options), *more, path,
                  str(size))
         self.fill(path, "qcow2", size, cluster, not plain and self.chance(40))
-        if self.chance(25) and not one_bit:
+        if self.chance(25) and not narrow:
             self.run("qemu-img", "snapshot", "-c", "first", path)
             self.fill(path, "qcow2", size, cluster)
         return path
