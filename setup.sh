@@ -79,6 +79,8 @@ demo() {
     if [ ! -e "$export/web01.vmx" ]; then
         say "making a VMware export in $export"
         quiet "making the export" python3 tests/lib/vmware_export.py "$export"
+        # What a demo of an earlier export had begun is not gone on with.
+        quiet "abandoning" build/strata abandon jobs/examples/vmware-to-kvm.yaml
     fi
     ls -l "$export"
     say "build/strata plan jobs/examples/vmware-to-kvm.yaml"
