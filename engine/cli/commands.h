@@ -18,6 +18,7 @@ struct command {
     const char *const *examples; /* command line, what it does, ...; NULL at the end */
     unsigned args_min, args_max;
     enum argument_kind argument; /* what completion offers */
+    bool stops; /* a signal lets it finish what is in flight; else it ends the program at once */
     bool (*run)(struct cli *cli, struct err *e);
 };
 

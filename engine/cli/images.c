@@ -43,8 +43,8 @@ static bool assign_options(const struct driver *driver, const struct opt_texts *
         return false;
     for (size_t i = 0; i < given->count; i++)
         if (!opt_assign(driver->options, into, given->items[i], e))
-            return err_while(e, "reading '-o %s'; 'strata formats %s' lists the options",
-                             given->items[i], driver->name);
+            return err_while(e, "reading '-o %s' for a new %s image", given->items[i],
+                             driver->name);
     return true;
 }
 

@@ -19,26 +19,32 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static atomic_int stop_signal; /* the first SIGINT or SIGTERM */
+static atomic_int
+    stop_signal; /* the first SIGINT or SIGTERM; a terminal that closes counts as one */
+static atomic_bool stops_itself; /* the command looks at stop_signal */
 
 /* The first signal asks for a clean stop; the second ends the program at once. */
 static void on_signal(int number)
 {
     int none = 0;
 
-    if (!atomic_compare_exchange_strong(&stop_signal, &none, number))
+    if (number == SIGHUP)
+        number = SIGTERM;
+    if (!atomic_load(&stops_itself) || !atomic_compare_exchange_strong(&stop_signal, &none, number))
         _exit(128 + number);
 }
 
 static void install_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
 
     sigemptyset(&stop.sa_mask);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) /* nohup stays nohup */
+        sigaction(SIGHUP, &stop, NULL);
 }
 
 /* A disk of many extents has many files open at once. */
@@ -160,6 +166,7 @@ static bool run(struct cli *cli, int argc, char **argv, struct err *e)
     }
     if (cli->help || !cli->command)
         return print_help(cli->command, e);
+    atomic_store(&stops_itself, cli->command->stops);
     return check_arguments(cli, e) && read_clocks(e) && find_state_dir(cli, e) &&
            find_program(cli, e) && cli->command->run(cli, e);
 }

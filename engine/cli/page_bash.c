@@ -59,7 +59,7 @@ static void value_cases(struct buf *to)
     buf_text(to, "        --state | --allow) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
                  "        --events) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
                  "        --var | --machine | --tag | --snapshot | -W | --workers) return ;;\n"
-                 "        *) words= ;;\n    esac\n"
+                 "        *) words='' ;;\n    esac\n"
                  "    if [[ $words ]]; then\n"
                  "        COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
                  "        return\n    fi\n");
@@ -102,7 +102,7 @@ void page_bash(struct buf *to)
                  "# shellcheck shell=bash disable=SC2207\n"
                  "_strata() {\n"
                  "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-                 "    local command= format= words= options= i\n"
+                 "    local command='' format='' words='' options='' i\n"
                  "    COMPREPLY=()\n"
                  "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
                  "        case ${COMP_WORDS[i]} in\n"

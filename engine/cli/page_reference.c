@@ -51,9 +51,10 @@ static void option_table(struct buf *to, const struct opt_row *rows)
 static void stage_sections(struct buf *to)
 {
     for (const struct stage *const *s = stages_all(); *s; s++) {
-        buf_format(to, "\n### %s\n\n", (*s)->name);
-        buf_text(to, (*s)->help);
-        buf_format(to, ". Layers: %s.\n\n", stage_layers_text((*s)->layers, (char[32]){0}));
+        buf_format(to, "\n### %s\n\n%s.", (*s)->name, (*s)->help);
+        if ((*s)->layers)
+            buf_format(to, " Layers: %s.", stage_layers_text((*s)->layers, (char[32]){0}));
+        buf_text(to, "\n\n");
         if ((*s)->shorthand)
             buf_format(to, "`%s: VALUE` is short for `%s: {%s: VALUE}`.\n\n", (*s)->name,
                        (*s)->name, (*s)->shorthand);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    BAR_CELLS = 24,
+    BAR_CELLS = 20,
     LABEL_MAX = 24, /* characters of a label beside the bar */
 };
 
