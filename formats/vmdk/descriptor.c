@@ -125,6 +125,20 @@ static bool parse_type(struct cursor *c, struct desc_extent *x, struct err *e)
                    (int)MIN(len, (size_t)40), word);
 }
 
+/* A file name or path. Hosts with backslashes record "..\\base\\disk.vmdk": that is turned round,
+ * unless the name begins with a drive or device, which the opener knows by itself. */
+static char *path_text(const char *text, size_t len, struct err *e)
+{
+    char *name = mem_textn(text, len, e);
+
+    if (!name || strchr(name, '/') || (name[0] && name[1] == ':') || text_starts(name, "\\\\.\\"))
+        return name;
+    for (char *c = name; *c; c++)
+        if (*c == '\\')
+            *c = '/';
+    return name;
+}
+
 /* The quoted file name; some writers leave the quotes out. */
 static bool parse_name(struct cursor *c, struct desc_extent *x, struct err *e)
 {
@@ -146,7 +160,7 @@ static bool parse_name(struct cursor *c, struct desc_extent *x, struct err *e)
         return bad_line(c, e, "has an extent without a file name");
     if (len > 4096) /* longer names do not exist: PATH_MAX */
         return bad_line(c, e, "has a file name of more than 4096 bytes");
-    x->name = mem_textn(name, len, e);
+    x->name = path_text(name, len, e);
     return x->name != NULL;
 }
 
@@ -251,7 +265,7 @@ static bool parse_key(struct descriptor *d, struct cursor *c, struct err *e)
     if (word_is(key, key_len, "createType"))
         return keep_text(&d->create_type, value, len, e);
     if (word_is(key, key_len, "parentFileNameHint"))
-        return keep_text(&d->parent_hint, value, len, e);
+        return d->parent_hint || (d->parent_hint = path_text(value, len, e));
     if (word_is(key, key_len, "changeTrackPath"))
         return keep_text(&d->change_track, value, len, e);
     if (word_is(key, key_len, "encoding"))

@@ -73,6 +73,11 @@ bool hosted_open(struct vmdk_extent *x, const struct vmdk_header *h, struct err 
                        x->path, h->desc_len, h->desc_at, x->io->size);
     s->zeroed = (h->flags & VMDK_FLAG_ZEROED) != 0;
     s->unclean = h->unclean;
+    if (h->overhead > x->io->size / VMDK_SECTOR)
+        return err_set(e, ERR_FORMAT,
+                       "'%s' is cut short: its tables reach to sector %" PRIu64
+                       ", the file has %" PRIu64 " bytes",
+                       x->path, h->overhead, x->io->size);
     s->tables = io_ref(x->io);
     x->label = "hosted sparse";
     if (h->compress) {

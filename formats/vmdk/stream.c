@@ -124,15 +124,12 @@ static bool scan_grain(const struct vmdk_extent *x, const struct vmdk_marker *m,
 }
 
 /* From the first grain to the end of the stream; calls back for each grain. Every step goes
- * forward, so it ends. */
+ * forward, so it ends. Where the grains begin was checked to lie inside the file. */
 static bool scan_markers(const struct vmdk_extent *x, const struct vmdk_header *h, struct scan *s,
                          grain_fn *fn, void *user, struct err *e)
 {
     uint64_t first = MAX(h->overhead, h->desc_at + h->desc_len);
 
-    if (h->overhead > x->io->size / VMDK_SECTOR || first > x->io->size / VMDK_SECTOR)
-        return err_set(e, ERR_FORMAT, "'%s' is cut short: its data begins at sector %" PRIu64,
-                       x->path, first);
     *s = (struct scan){.pos = MAX(first, 1) * VMDK_SECTOR};
     while (range_inside(s->pos, VMDK_SECTOR, x->io->size)) {
         uint8_t b[VMDK_MARKER_HEAD];

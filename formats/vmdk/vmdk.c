@@ -237,6 +237,28 @@ static bool read_descriptor(struct image *img, struct vmdk *v, uint64_t at, uint
            check_parent(img, &v->desc, e);
 }
 
+/* The descriptor inside a sparse file must mean that file. Its size may be less than the header's,
+ * which some writers round up to grains. */
+static bool check_own(const struct image *img, struct vmdk *v, struct err *e)
+{
+    struct vmdk_extent *x = &v->extents.items[0];
+    const struct desc_extent *line = v->desc.extents.items;
+
+    if (v->desc.extents.count > 1)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "'%s' is a sparse file whose own descriptor lists %zu extents", img->path,
+                       v->desc.extents.count);
+    if (!v->desc.extents.count)
+        return true;
+    if (!line->sectors || line->sectors > x->len / VMDK_SECTOR)
+        return err_set(e, ERR_FORMAT,
+                       "the header of '%s' says that the disk has %" PRIu64
+                       " sectors, its descriptor %" PRIu64,
+                       img->path, x->len / VMDK_SECTOR, line->sectors);
+    x->len = line->sectors * VMDK_SECTOR;
+    return true;
+}
+
 /* A sparse header in front: normally the disk itself, with capacity 0 only a descriptor's holder.
  */
 static bool open_hosted(struct image *img, struct vmdk *v, const struct vmdk_header *h,
@@ -253,7 +275,7 @@ static bool open_hosted(struct image *img, struct vmdk *v, const struct vmdk_hea
                        img->path);
     if (!read_descriptor(img, v, at * VMDK_SECTOR, len * VMDK_SECTOR, e))
         return false;
-    return h->capacity || open_lines(img, v, e);
+    return h->capacity ? check_own(img, v, e) : open_lines(img, v, e);
 }
 
 static bool open_by_kind(struct image *img, struct vmdk *v, struct err *e)
