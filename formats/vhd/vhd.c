@@ -185,6 +185,10 @@ static bool check_header(struct image *img, struct vhd *v, struct err *e)
                        "the block table has %" PRIu32 " entries, a disk of %" PRIu64
                        " bytes needs %" PRIu64,
                        h->table_entries, img->size, v->blocks);
+    if (v->blocks > VHD_BLOCKS_MAX)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the disk consists of %" PRIu64 " blocks; up to %d are handled", v->blocks,
+                       VHD_BLOCKS_MAX);
     if (!range_inside(h->table_offset, v->blocks * 4, img->io->size))
         return err_set(e, ERR_FORMAT,
                        "the image is cut short: its block table lies at [%" PRIu64 ", +%" PRIu64

@@ -25,6 +25,11 @@ enum {
     VHD_NAME_UNITS = 256, /* UTF-16 units of the parent's name in the header */
 };
 
+enum {
+    VHD_BLOCKS_MAX = 8 << 20, /* the largest disk, 2040 GiB, in blocks of 256 KiB; writers in use
+                                 make blocks of 2 MiB and 512 KiB */
+};
+
 enum vhd_type { VHD_FIXED = 2, VHD_DYNAMIC = 3, VHD_DIFFERENCING = 4 };
 
 #define VHD_NO_OFFSET UINT64_MAX /* data offset of a fixed disk; header: no further structure */

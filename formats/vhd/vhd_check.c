@@ -9,11 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum {
-    BLOCKS_MAX = 8 << 20, /* blocks whose places are compared: 2040 GiB in blocks of 512 KiB are
-                             4177920; 32 MiB of memory */
-};
-
 struct report {
     check_fn *fn;
     void *user;
@@ -96,8 +91,7 @@ static bool well_placed(struct image *img, uint64_t block, uint32_t entry)
 static bool check_blocks(struct image *img, const struct report *r, struct err *e)
 {
     struct vhd *v = img->state;
-    bool compare = v->blocks <= BLOCKS_MAX;
-    AUTO(free) uint32_t *places = mem_array(compare ? v->blocks : 1, sizeof(*places), e);
+    AUTO(free) uint32_t *places = mem_array(v->blocks, sizeof(*places), e);
     uint64_t bad = 0, first_bad = 0;
     size_t n = 0;
 
@@ -112,19 +106,14 @@ static bool check_blocks(struct image *img, const struct report *r, struct err *
             continue;
         if (!well_placed(img, block, entry) && !bad++)
             first_bad = block;
-        if (compare)
-            places[n++] = entry;
+        places[n++] = entry;
     }
     if (bad)
         say(r, CHECK_DAMAGE,
             "%" PRIu64 " blocks lie past the end of the file or on its tables, the first is "
             "block %" PRIu64,
             bad, first_bad);
-    if (!compare)
-        say(r, CHECK_INFO, "the disk has more than %d blocks: overlaps were not looked for",
-            BLOCKS_MAX);
-    else
-        check_overlaps(v, r, places, n);
+    check_overlaps(v, r, places, n);
     return true;
 }
 
