@@ -22,7 +22,8 @@ struct survey {
     void *user;
     uint8_t *used; /* one bit for each `unit` bytes of the file; NULL: too large */
     uint64_t unit;
-    uint64_t grains, findings;
+    uint64_t grains; /* in use, each place once */
+    uint64_t findings;
 };
 
 static void say(struct survey *s, enum check_level level, const char *fmt, ...)
@@ -41,8 +42,7 @@ static void say(struct survey *s, enum check_level level, const char *fmt, ...)
     s->report(s->user, level, text);
 }
 
-/* True when the place was already in use. Grains may begin anywhere: both units they touch count
- * only by the one they begin in, which is exact for aligned grains. */
+/* True when a grain already begins there (compressed ones: in that sector). */
 static bool mark_used(struct survey *s, uint64_t pos)
 {
     uint64_t bit = pos / s->unit;
@@ -101,10 +101,11 @@ static void check_grain(struct survey *s, uint64_t number, uint64_t entry)
             x->path, number, g.pos, x->io->size);
         return;
     }
-    s->grains++;
     if (mark_used(s, g.pos))
         say(s, CHECK_DAMAGE, "'%s': grain %" PRIu64 " shares offset %" PRIu64 " with another grain",
             x->path, number, g.pos);
+    else
+        s->grains++;
     if (sp->codec)
         check_coded(s, number, g.pos);
 }
