@@ -19,7 +19,17 @@ const struct codec *codec_find(const char *name)
 
 struct codec_state *codec_state_new(struct err *e)
 {
-    return mem_new(struct codec_state, e);
+    struct codec_state *s = mem_new(struct codec_state, e);
+
+    if (!s)
+        return NULL;
+    s->deflate = deflate_state_new(e);
+    s->zstd = s->deflate ? zstd_state_new(e) : NULL;
+    if (!s->zstd) {
+        codec_state_free(s);
+        return NULL;
+    }
+    return s;
 }
 
 void codec_state_free(struct codec_state *s)

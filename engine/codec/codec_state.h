@@ -9,10 +9,13 @@ struct deflate_state;
 struct zstd_state;
 
 struct codec_state {
-    struct deflate_state *deflate; /* NULL until needed, as all of them */
+    struct deflate_state *deflate;
     struct zstd_state *zstd;
 };
 
+/* Small: what is large in them is made when first needed. */
+struct deflate_state *deflate_state_new(struct err *e);
+struct zstd_state *zstd_state_new(struct err *e);
 void deflate_state_free(struct deflate_state *d);
 void zstd_state_free(struct zstd_state *z);
 

@@ -33,18 +33,20 @@ void deflate_state_free(struct deflate_state *d)
     free(d);
 }
 
-static struct deflate_state *state_of(struct codec_state *s, struct err *e)
+struct deflate_state *deflate_state_new(struct err *e)
 {
-    if (!s->deflate)
-        s->deflate = mem_new(struct deflate_state, e);
-    if (s->deflate && !s->deflate->decoder) {
-        s->deflate->decoder = libdeflate_alloc_decompressor();
-        if (!s->deflate->decoder) {
-            err_set(e, ERR_MEMORY, "out of memory for decompression");
-            return NULL;
-        }
-    }
-    return s->deflate;
+    return mem_new(struct deflate_state, e);
+}
+
+static struct libdeflate_decompressor *decoder(struct codec_state *s, struct err *e)
+{
+    struct deflate_state *d = s->deflate;
+
+    if (!d->decoder)
+        d->decoder = libdeflate_alloc_decompressor();
+    if (!d->decoder)
+        err_set(e, ERR_MEMORY, "out of memory for decompression");
+    return d->decoder;
 }
 
 /* Inflates until the unit is full; what follows in the stream is left alone. */
@@ -81,33 +83,33 @@ static bool inflate_unit(struct deflate_state *d, int window, const void *in, si
 static bool deflate_decode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
                            void *out, size_t out_len, struct err *e)
 {
-    struct deflate_state *d = state_of(s, e);
+    struct libdeflate_decompressor *d = decoder(s, e);
     size_t used;
 
     (void)unit_at;
-    return d && (libdeflate_deflate_decompress_ex(d->decoder, in, in_len, out, out_len, &used,
-                                                  NULL) == LIBDEFLATE_SUCCESS ||
-                 inflate_unit(d, RAW_WINDOW, in, in_len, out, out_len, e));
+    return d && (libdeflate_deflate_decompress_ex(d, in, in_len, out, out_len, &used, NULL) ==
+                     LIBDEFLATE_SUCCESS ||
+                 inflate_unit(s->deflate, RAW_WINDOW, in, in_len, out, out_len, e));
 }
 
 static bool zlib_decode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
                         void *out, size_t out_len, struct err *e)
 {
-    struct deflate_state *d = state_of(s, e);
+    struct libdeflate_decompressor *d = decoder(s, e);
     size_t used;
 
     (void)unit_at;
-    return d && (libdeflate_zlib_decompress_ex(d->decoder, in, in_len, out, out_len, &used, NULL) ==
+    return d && (libdeflate_zlib_decompress_ex(d, in, in_len, out, out_len, &used, NULL) ==
                      LIBDEFLATE_SUCCESS ||
-                 inflate_unit(d, ZLIB_WINDOW, in, in_len, out, out_len, e));
+                 inflate_unit(s->deflate, ZLIB_WINDOW, in, in_len, out, out_len, e));
 }
 
 /* The compressor of a level; NULL when there is no memory for it. */
 static struct libdeflate_compressor *encoder(struct codec_state *s, int level)
 {
-    struct deflate_state *d = state_of(s, NULL);
+    struct deflate_state *d = s->deflate;
 
-    if (!d || level < LEVEL_MIN || level > LEVEL_MAX)
+    if (level < LEVEL_MIN || level > LEVEL_MAX)
         return NULL;
     if (!d->encoders[level])
         d->encoders[level] = libdeflate_alloc_compressor(level);

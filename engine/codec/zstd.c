@@ -25,25 +25,23 @@ void zstd_state_free(struct zstd_state *z)
     free(z);
 }
 
-static struct zstd_state *state_of(struct codec_state *s, struct err *e)
+struct zstd_state *zstd_state_new(struct err *e)
 {
-    if (!s->zstd)
-        s->zstd = mem_new(struct zstd_state, e);
-    return s->zstd;
+    return mem_new(struct zstd_state, e);
 }
 
 static ZSTD_DCtx *decoder(struct codec_state *s, struct err *e)
 {
-    struct zstd_state *z = state_of(s, e);
+    struct zstd_state *z = s->zstd;
 
-    if (z && !z->decoder) {
+    if (!z->decoder) {
         z->decoder = ZSTD_createDCtx();
         if (z->decoder)
             ZSTD_DCtx_setParameter(z->decoder, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
         else
             err_set(e, ERR_MEMORY, "out of memory for decompression");
     }
-    return z ? z->decoder : NULL;
+    return z->decoder;
 }
 
 /* Decodes until the unit is full; what follows in the frame is left alone. */
@@ -86,11 +84,11 @@ static bool zstd_decode(struct codec_state *s, uint64_t unit_at, const void *in,
 static size_t zstd_encode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
                           void *out, size_t out_max, int level)
 {
-    struct zstd_state *z = state_of(s, NULL);
+    struct zstd_state *z = s->zstd;
     size_t n;
 
     (void)unit_at;
-    if (!z || level < LEVEL_MIN || level > LEVEL_MAX)
+    if (level < LEVEL_MIN || level > LEVEL_MAX)
         return 0;
     if (!z->encoder)
         z->encoder = ZSTD_createCCtx();

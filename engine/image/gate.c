@@ -9,6 +9,7 @@
 #include "gate.h"
 
 #include "bytes.h"
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
 #include "text.h"
@@ -47,7 +48,7 @@ static const char *shown(const char *name, char buf[SHOWN_MAX])
 /* The real directory of a file. */
 static char *real_dir(const char *path, struct err *e)
 {
-    char *real = realpath(path, NULL), *slash;
+    char *real = fault_point("realpath") ? (errno = EIO, NULL) : realpath(path, NULL), *slash;
 
     if (!real) {
         err_errno(e, ERR_IO, errno, "opening '%s'", path);
@@ -292,7 +293,8 @@ static enum outcome attempt_beneath(const struct gate *g, struct attempt *a, con
 static enum outcome attempt(const struct gate *g, struct attempt *a, const char *name,
                             const char *from, unsigned flags, struct err *e)
 {
-    AUTO(fd_close) int fd = open(a->path, O_PATH | O_CLOEXEC);
+    AUTO(fd_close)
+    int fd = fault_point("open") ? (errno = EIO, -1) : open(a->path, O_PATH | O_CLOEXEC);
     enum outcome kind;
     struct stat st;
 

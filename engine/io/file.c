@@ -39,23 +39,35 @@ static bool cut_short(struct file *f, uint64_t pos, size_t len, struct err *e)
                    f->io.name, len, pos, size);
 }
 
+static bool read_failed(struct file *f, uint64_t pos, size_t len, struct err *e)
+{
+    return err_errno(e, ERR_IO, errno, "reading %zu bytes at %" PRIu64 " of '%s'", len, pos,
+                     f->io.name);
+}
+
+/* One read, begun again when a signal interrupts it: the count, or -1 with errno. */
+static ssize_t read_some(int fd, void *buf, size_t len, uint64_t pos)
+{
+    ssize_t n;
+
+    if (fault_point("pread")) {
+        errno = EIO;
+        return -1;
+    }
+    do {
+        n = pread(fd, buf, MIN(len, (size_t)IO_MAX), (off_t)pos);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
 /* Reads all of the range through one descriptor. */
 static bool read_all(struct file *f, int fd, uint64_t pos, char *buf, size_t len, struct err *e)
 {
     while (len) {
-        ssize_t n;
+        ssize_t n = read_some(fd, buf, len, pos);
 
-        if (fault_point("pread")) {
-            n = -1;
-            errno = EIO;
-        } else {
-            n = pread(fd, buf, MIN(len, (size_t)IO_MAX), (off_t)pos);
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
         if (n < 0)
-            return err_errno(e, ERR_IO, errno, "reading %zu bytes at %" PRIu64 " of '%s'", len, pos,
-                             f->io.name);
+            return read_failed(f, pos, len, e);
         if (n == 0)
             return cut_short(f, pos, len, e);
         buf += n;
@@ -69,14 +81,9 @@ static bool write_all(struct file *f, int fd, uint64_t pos, const char *buf, siz
                       struct err *e)
 {
     while (len) {
-        ssize_t n;
+        ssize_t n = fault_point("pwrite") ? (errno = EIO, -1)
+                                          : pwrite(fd, buf, MIN(len, (size_t)IO_MAX), (off_t)pos);
 
-        if (fault_point("pwrite")) {
-            n = -1;
-            errno = EIO;
-        } else {
-            n = pwrite(fd, buf, MIN(len, (size_t)IO_MAX), (off_t)pos);
-        }
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -94,38 +101,37 @@ static bool is_aligned(uint64_t pos, const void *buf, size_t len)
     return (pos | (uintptr_t)buf | len) % DIRECT_ALIGN == 0;
 }
 
-/* A direct read of an unaligned range: the blocks around it are read into an aligned buffer. */
+/* Reads the blocks that hold the `need` bytes at the aligned position `start`. A count that is no
+ * whole number of blocks is the end of the file. */
+static bool fill_bounce(struct file *f, char *bounce, uint64_t start, size_t need, struct err *e)
+{
+    size_t got = 0, blocks = (size_t)round_up(need, DIRECT_ALIGN);
+
+    while (got < need) {
+        ssize_t n = read_some(f->direct, bounce + got, blocks - got, start + got);
+
+        if (n < 0)
+            return read_failed(f, start, need, e);
+        if (n == 0 || (got + (size_t)n < need && (size_t)n % DIRECT_ALIGN))
+            return cut_short(f, start, need, e);
+        got += (size_t)n;
+    }
+    return true;
+}
+
+/* A direct read of an unaligned range. */
 static bool read_bounced(struct file *f, uint64_t pos, char *buf, size_t len, struct err *e)
 {
-    uint64_t file_end = __atomic_load_n(&f->io.size, __ATOMIC_RELAXED);
-    AUTO(free) char *bounce = NULL;
     size_t room = (size_t)MIN(round_up(len, DIRECT_ALIGN) + DIRECT_ALIGN, (uint64_t)BOUNCE_MAX);
+    AUTO(free) char *bounce = mem_pages(room, e);
 
-    bounce = mem_pages(room, e);
     if (!bounce)
         return false;
     while (len) {
-        uint64_t start = round_down(pos, DIRECT_ALIGN);
-        size_t skip = (size_t)(pos - start), want = MIN(len, room - skip);
-        size_t got = 0, need = skip + want;
-        /* The kernel gives less than a block only at the end of the file. */
-        size_t blocks = (size_t)round_up(need, DIRECT_ALIGN);
+        size_t skip = (size_t)(pos % DIRECT_ALIGN), want = MIN(len, room - skip);
 
-        while (got < need) {
-            ssize_t n = fault_point("pread")
-                            ? (errno = EIO, -1)
-                            : pread(f->direct, bounce + got, blocks - got, (off_t)(start + got));
-
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n < 0)
-                return err_errno(e, ERR_IO, errno, "reading %zu bytes at %" PRIu64 " of '%s'", len,
-                                 pos, f->io.name);
-            if (n == 0 ||
-                (start + got + (size_t)n < MIN(start + need, file_end) && (size_t)n % DIRECT_ALIGN))
-                return cut_short(f, pos, len, e);
-            got += (size_t)n;
-        }
+        if (!fill_bounce(f, bounce, pos - skip, skip + want, e))
+            return false;
         memcpy(buf, bounce + skip, want);
         buf += want;
         pos += want;

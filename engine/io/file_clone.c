@@ -25,8 +25,6 @@ static int clone_range(struct file *from, uint64_t from_pos, struct file *to, ui
         .src_fd = from->io.fd, .src_offset = from_pos, .src_length = len, .dest_offset = to_pos};
     int r;
 
-    if (fault_point("clone"))
-        return EIO;
     do {
         r = ioctl(to->io.fd, FICLONERANGE, &range);
     } while (r < 0 && errno == EINTR);
@@ -45,7 +43,7 @@ bool file_clone(struct io *from, uint64_t from_pos, struct io *to, uint64_t to_p
     if (!len)
         return true;
     pthread_rwlock_rdlock(&b->growth);
-    r = clone_range(a, from_pos, b, to_pos, len);
+    r = fault_point("clone") ? EIO : clone_range(a, from_pos, b, to_pos, len);
     if (!r)
         file_grown(b, to_pos + len);
     file_changed(b);
