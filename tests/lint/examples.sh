@@ -37,14 +37,22 @@ python3 -c 'import jsonschema, yaml' 2>/dev/null || {
     exit 77
 }
 python3 - jobs/examples/*.yaml <<'P'
-import json, sys, yaml
+import json, re, sys, yaml
 from jsonschema.validators import validator_for
+
+class Core(yaml.SafeLoader):
+    """YAML 1.2, as editors read it: `on` and `yes` are words."""
+
+Core.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:bool"]
+    for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Core.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
 
 schema = json.load(open("schemas/job.schema.json"))
 validator = validator_for(schema)(schema)
 bad = 0
 for path in sys.argv[1:]:
-    for error in validator.iter_errors(yaml.safe_load(open(path))):
+    for error in validator.iter_errors(yaml.load(open(path), Core)):
         where = "/".join(map(str, error.absolute_path))
         print(f"{path}: at '{where}': {error.message}")
         bad = 1
