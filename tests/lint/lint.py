@@ -25,7 +25,7 @@ LAYERS = {
     "engine/guest": ["engine/base"],
     "engine/job": ["engine/base", "engine/config", "engine/io", "engine/image", "engine/guest"],
     "formats": ["engine/base", "engine/io", "engine/codec", "engine/image"],
-    "stages": ["engine/base", "engine/io", "engine/codec", "engine/image", "engine/guest",
+    "stages": ["engine/base", "engine/config", "engine/io", "engine/codec", "engine/image", "engine/guest",
                "engine/job"],
 }
 LAYERS["engine/cli"] = list(LAYERS)
@@ -54,7 +54,7 @@ SYSTEM = re.compile(
     r"(assert|ctype|dirent|endian|errno|fcntl|fnmatch|getopt|glob|inttypes|langinfo|libgen|limits"
     r"|locale|malloc|math|mntent|poll|pthread|pwd|sched|setjmp|signal|spawn|stdarg|stdatomic"
     r"|stdbool|stddef|stdint|stdio|stdlib|string|strings|termios|time|unistd|wchar|wctype"
-    r"|immintrin)\.h|(sys|linux|net|netinet|arpa)/\w+\.h")
+    r"|iconv|immintrin)\.h|(sys|linux|net|netinet|arpa)/\w+\.h")
 
 ANYWHERE = ("strcpy strcat stpcpy sprintf vsprintf gets strtok atoi atol atoll atof alloca tmpnam "
             "tempnam mktemp strncat bcopy bzero usleep asctime ctime gmtime localtime readdir_r "
