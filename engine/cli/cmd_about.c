@@ -83,7 +83,7 @@ static json_t *stage_doc(const struct stage *s)
     json_t *one = json_object();
 
     doc_set(one, "name", doc_text(s->name));
-    doc_set(one, "layers", doc_text(stage_layers_text(s->layers, (char[32]){0})));
+    doc_set(one, "layers", doc_text(layers_text(s->layers, (char[LAYERS_TEXT_MAX]){0})));
     doc_set(one, "help", doc_text(s->help));
     doc_set(one, "shorthand", doc_text(s->shorthand));
     doc_set(one, "options", rows_doc(s->options));
@@ -121,15 +121,15 @@ bool cmd_stages(struct cli *cli, struct err *e)
     if (one && cli->json)
         return doc_print(stage_doc(one), e);
     if (one) {
-        buf_format(&text, "%s (%s): %s\n", one->name, stage_layers_text(one->layers, (char[32]){0}),
-                   one->help);
+        buf_format(&text, "%s (%s): %s\n", one->name,
+                   layers_text(one->layers, (char[LAYERS_TEXT_MAX]){0}), one->help);
         return print_rows(one->options, &text, e);
     }
     for (const struct stage *const *s = stages_all(); *s; s++) {
         if (cli->json)
             doc_add(list, stage_doc(*s));
         table_text(&t, (*s)->name);
-        table_text(&t, stage_layers_text((*s)->layers, (char[32]){0}));
+        table_text(&t, layers_text((*s)->layers, (char[LAYERS_TEXT_MAX]){0}));
         table_text(&t, (*s)->help);
     }
     return cli->json ? doc_print(TAKE(list), e) : print_table(&t, &text, e);

@@ -1,6 +1,7 @@
 /* `strata plan`: what a run would do, as text. The JSON form is in plan_doc.c. */
 #include "bytes.h"
 #include "commands.h"
+#include "help.h"
 #include "jobs.h"
 #include "plan.h"
 #include "plan_doc.h"
@@ -54,6 +55,15 @@ static bool disks_text(const struct machine_plan *p, struct buf *to, struct err 
     return table_print(&t, to, width(), e);
 }
 
+/* What is published is listed below the stages. */
+static bool published(const struct machine_plan *p, const char *path)
+{
+    for (size_t i = 0; i < p->publish.count; i++)
+        if (strcmp(p->publish.items[i], path) == 0)
+            return true;
+    return false;
+}
+
 static bool stages_text(const struct machine_plan *p, struct buf *to, struct err *e)
 {
     static const char *const heads[] = {"stage",  "layers", ">reads", ">writes",
@@ -66,7 +76,7 @@ static bool stages_text(const struct machine_plan *p, struct buf *to, struct err
         const struct plan_stage *s = &p->stages.items[i];
 
         table_text(&t, s->stage->name);
-        table_text(&t, stage_layers_text(s->stage->layers, (char[32]){0}));
+        table_text(&t, layers_text(s->stage->layers, (char[LAYERS_TEXT_MAX]){0}));
         size_cell(&t, s->reads, s->estimate);
         size_cell(&t, s->writes, s->estimate);
         if (s->seconds)
@@ -77,7 +87,8 @@ static bool stages_text(const struct machine_plan *p, struct buf *to, struct err
         for (size_t n = 0; n < s->notes.count; n++)
             table_note(&t, "%s", s->notes.items[n]);
         for (size_t n = 0; n < s->alters.count; n++)
-            table_note(&t, "writes %s", s->alters.items[n]);
+            if (!published(p, s->alters.items[n]))
+                table_note(&t, "changes %s", s->alters.items[n]);
         for (size_t n = 0; n < s->drops.count; n++)
             table_note(&t, "not carried over: %s", s->drops.items[n]);
     }
@@ -170,7 +181,7 @@ static bool machine_text(const struct machine_plan *p, struct buf *to, struct er
 struct planned {
     struct machine_plan *plans;
     size_t count;
-    size_t refused;
+    size_t refused, todo;
     enum err_kind gravest;
     const struct machine_plan *worst; /* the first of the gravest; NULL: all can run */
 };
@@ -200,7 +211,12 @@ static bool plan_all(const struct cli *cli, const struct job *job, struct planne
         if (!plan_machine(job, &job->machines[i], cli->state_dir, plan, &why) &&
             !plan->verdict.kind)
             plan->verdict = why;
+        if (cli->fresh) {
+            plan->finished = false;
+            free(TAKE(plan->resumes));
+        }
         kind = plan->verdict.kind;
+        p->todo += kind == ERR_NONE && !plan->finished;
         p->refused += kind != ERR_NONE;
         if (kind != ERR_NONE && err_graver(p->gravest, kind) != p->gravest)
             p->worst = plan;
@@ -224,7 +240,7 @@ static bool plan_text(const struct cli *cli, const struct job *job, const struct
         else if (!machine_text(&p->plans[i], &text, e))
             return false;
     }
-    if (!p->refused) {
+    if (!p->refused && p->todo) {
         buf_text(&text, "\nto do it: ");
         jobs_command(cli, "run", &text);
         buf_char(&text, '\n');

@@ -21,6 +21,7 @@ struct running {
     const struct cli *cli;
     struct events events;
     struct progress progress;
+    size_t machines;
 };
 
 static void event_label(const struct event *ev, struct buf *to)
@@ -48,16 +49,18 @@ static void on_event(void *user, const struct event *ev)
         tell("warning: %s: %s", label.data, ev->text ? ev->text : "");
         return;
     case EVENT_STARTED:
-    case EVENT_FINISHED:
         if (!ev->stage)
             return;
-        buf_format(&line, "%s: %s", label.data, event_name(ev->kind));
+        buf_text(&line, label.data);
         if (ev->resumed)
-            buf_format(&line, ", %s already done", SIZE_TEXT(ev->resumed));
+            buf_format(&line, ": %s are already done", SIZE_TEXT(ev->resumed));
         break;
-    case EVENT_FAILED:
+    case EVENT_FAILED: /* of one machine, the line that ends the program says it */
+        if (r->machines < 2)
+            return;
         buf_format(&line, "%s: failed: %s", label.data, ev->text ? ev->text : "");
         break;
+    case EVENT_FINISHED:
     case EVENT_CHECKPOINT:
         return;
     }
@@ -98,7 +101,7 @@ static void result_row(struct table *t, const struct machine_result *r)
     size_cell(t, r->written);
     table_text(t, r->unchanged ? "" : duration_text(r->seconds, (char[SIZE_TEXT_MAX]){0}));
     size_cell(t, r->resumed);
-    if (r->text && *r->text)
+    if (r->text && !text_starts(r->text, result_word(r)))
         table_note(t, "%s", r->text);
     if (r->advice && *r->advice)
         table_note(t, "next: %s", r->advice);
@@ -278,6 +281,7 @@ static bool run_loaded(struct running *r, const struct job *job, struct err *e)
         free(results);
         return false;
     }
+    r->machines = job->machine_count;
     options.event = on_event;
     options.user = r;
     progress_init(&r->progress, r->cli);

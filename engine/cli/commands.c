@@ -30,7 +30,7 @@ const struct command commands[] = {
              "on each file system against what is free, what the checks found, what the "
              "conversion cannot carry over, and a verdict. Nothing is changed.\n\n"
              "The exit status is the one a run would end with at once: 0 when it can begin.",
-     .options = "var machine tag fresh only-failed",
+     .options = "var machine tag fresh",
      .examples = EXAMPLES("strata plan job.yaml", "what would happen",
                           "strata plan --machine 'web*' job.yaml", "to some of the machines",
                           "strata plan --json job.yaml", "the same for programs"),

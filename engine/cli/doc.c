@@ -86,7 +86,7 @@ bool doc_printed(void)
     return printed;
 }
 
-void doc_print_error(const struct err *error)
+json_t *doc_error(const struct err *error)
 {
     json_t *doc = json_object(), *body = json_object();
 
@@ -94,5 +94,5 @@ void doc_print_error(const struct err *error)
     doc_set(body, "status", json_integer(err_exit_status(error->kind)));
     doc_set(body, "text", doc_text(error->text));
     doc_set(doc, "error", body);
-    doc_print(doc, NULL);
+    return doc;
 }

@@ -28,6 +28,6 @@ bool doc_print(json_t *doc, struct err *e);
 /* True once a document was printed. */
 bool doc_printed(void);
 /* {"error": {kind, status, text}}: for a command that failed before it had a result. */
-void doc_print_error(const struct err *error);
+json_t *doc_error(const struct err *error);
 
 #endif

@@ -4,7 +4,7 @@
 #include "err.h"
 #include "table.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -131,6 +131,27 @@ void row_values(const struct opt_row *row, struct buf *to)
         buf_text(to, names[row->type]);
     if (row->flags & OPT_POW2)
         buf_text(to, ", a power of two");
+}
+
+const char *layers_text(unsigned layers, char buf[LAYERS_TEXT_MAX])
+{
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (unsigned first = 0, last; first < 7; first = last + 1) {
+        last = first;
+        if (!(layers & 1u << first))
+            continue;
+        while (last < 6 && layers & 1u << (last + 1))
+            last++;
+        if (last - first == 1) /* two are listed, more are a range */
+            last = first;
+        len +=
+            (size_t)snprintf(buf + len, LAYERS_TEXT_MAX - len, "%sL%u", len ? " " : "", first + 1);
+        if (last > first)
+            len += (size_t)snprintf(buf + len, LAYERS_TEXT_MAX - len, "-L%u", last + 1);
+    }
+    return buf;
 }
 
 const char *row_preset(const struct opt_row *row)

@@ -19,6 +19,10 @@ void row_values(const struct opt_row *row, struct buf *to);
 /* The preset of a row as text, or NULL. */
 const char *row_preset(const struct opt_row *row);
 
+enum { LAYERS_TEXT_MAX = 32 };
+/* Layers of a stage: "L2", "L2 L4-L6". Returns `buf`. */
+const char *layers_text(unsigned layers, char buf[LAYERS_TEXT_MAX]);
+
 /* Exit statuses: number, meaning; NULL at the end. */
 extern const char *const help_exits[][2];
 

@@ -1,11 +1,29 @@
 /* Shared by the job commands; see jobs.h. */
 #include "jobs.h"
 
+#include "doc.h"
 #include "print.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+
+static void print_mistakes(const struct mistakes *m, const struct err *e)
+{
+    json_t *doc = doc_error(e), *list = json_array();
+
+    for (size_t i = 0; i < m->list.count; i++) {
+        json_t *one = json_object();
+
+        doc_set(one, "file", doc_text(m->file));
+        doc_set(one, "line", json_integer(m->list.items[i].at.line));
+        doc_set(one, "column", json_integer(m->list.items[i].at.col));
+        doc_set(one, "text", doc_text(m->list.items[i].text));
+        doc_add(list, one);
+    }
+    doc_set(doc, "mistakes", list);
+    doc_print(doc, NULL);
+}
 
 struct job *jobs_load(const struct cli *cli, struct err *e)
 {
@@ -20,6 +38,8 @@ struct job *jobs_load(const struct cli *cli, struct err *e)
         mistakes_text(&mistakes, &text);
         if (text.data)
             tell_text(text.data);
+        if (cli->json)
+            print_mistakes(&mistakes, e);
     }
     mistakes_release(&mistakes);
     return job;

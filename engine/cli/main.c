@@ -189,7 +189,7 @@ int main(int argc, char **argv)
         e.kind = ERR_TERMINATED;
     status_line(NULL);
     if (!ok && cli.json && !doc_printed())
-        doc_print_error(&e);
+        doc_print(doc_error(&e), NULL);
     if (!out_finish(&late) && ok)
         e = late;
     if (e.kind != ERR_NONE)

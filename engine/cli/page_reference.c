@@ -53,7 +53,7 @@ static void stage_sections(struct buf *to)
     for (const struct stage *const *s = stages_all(); *s; s++) {
         buf_format(to, "\n### %s\n\n%s.", (*s)->name, (*s)->help);
         if ((*s)->layers)
-            buf_format(to, " Layers: %s.", stage_layers_text((*s)->layers, (char[32]){0}));
+            buf_format(to, " Layers: %s.", layers_text((*s)->layers, (char[LAYERS_TEXT_MAX]){0}));
         buf_text(to, "\n\n");
         if ((*s)->shorthand)
             buf_format(to, "`%s: VALUE` is short for `%s: {%s: VALUE}`.\n\n", (*s)->name,

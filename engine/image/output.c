@@ -42,6 +42,8 @@ static bool split(const char *path, char **ret_dir, char **ret_name, struct err 
     if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return err_set(e, ERR_USAGE, "'%s' names no file", path);
     real = realpath(dir, NULL);
+    if (!real && errno == ENOENT)
+        return err_set(e, ERR_IO, "there is no folder '%s': create it first", dir);
     if (!real)
         return err_errno(e, ERR_IO, errno, "cannot use the folder '%s'", dir);
     *ret_dir = real;
