@@ -199,13 +199,18 @@ static void test_space(void **state)
     io_free(io);
 }
 
-static void test_clone(void **state)
+/* Clones where the file system can, and a clear refusal where it cannot; true when it could. */
+static bool clone_in(const char *dir)
 {
-    struct io *a = make_file("a", 0), *b = make_file("b", 0), *m = io_memory("m", 4096, &e);
     static char data[256 * 1024], got[256 * 1024];
+    struct io *a, *b, *m = io_memory("m", 4096, &e);
+    char name[2][100];
     bool works;
 
-    (void)state;
+    snprintf(name[0], sizeof(name[0]), "%sa", dir);
+    snprintf(name[1], sizeof(name[1]), "%sb", dir);
+    a = make_file(name[0], 0);
+    b = make_file(name[1], 0);
     memset(data, 'c', sizeof(data));
     assert_ok(io_write(a, 0, data, sizeof(data), &e), &e);
     assert_ok(io_write(b, 0, "head", 4, &e), &e);
@@ -221,15 +226,40 @@ static void test_clone(void **state)
         assert_int_equal(b->size, 65536 + sizeof(data));
         assert_ok(io_read(b, 65536, got, sizeof(got), &e), &e);
         assert_memory_equal(got, data, sizeof(got));
-        assert_false(file_clone(a, 1, b, 0, 100, &e));
-    } else {
-        print_message("no reflinks on the file system of TMPDIR: only the refusal was tested\n");
-        assert_false(file_clone(a, 0, b, 0, 65536, &e));
     }
+    assert_false(file_clone(a, 1, b, 0, 100, &e)); /* no file system shares parts of blocks */
     assert_int_equal(e.kind, ERR_UNSUPPORTED);
     io_free(a);
     io_free(b);
     io_free(m);
+    return works;
+}
+
+static void test_clone(void **state)
+{
+    (void)state;
+    clone_in("");
+}
+
+/* On a file system that surely has reflinks: an XFS in a file, which takes root to mount. */
+static void test_clone_xfs(void **state)
+{
+    char command[2000];
+    bool works;
+
+    (void)state;
+    snprintf(command, sizeof(command),
+             "exec 2>/dev/null; mkdir '%s/xfs' && truncate -s 320M '%s/xfs.img' && "
+             "mkfs.xfs -q -m reflink=1 '%s/xfs.img' && mount -o loop '%s/xfs.img' '%s/xfs'",
+             test_dir(), test_dir(), test_dir(), test_dir(), test_dir());
+    if (geteuid() != 0 || system(command) != 0) {
+        print_message("cannot mount an XFS here\n");
+        skip();
+    }
+    works = clone_in("xfs/");
+    snprintf(command, sizeof(command), "umount '%s/xfs'", test_dir());
+    assert_int_equal(system(command), 0);
+    assert_true(works);
 }
 
 /* A full disk is told from other failures: on a tiny tmpfs, which takes root to mount. */
@@ -383,9 +413,9 @@ int main(void)
         cmocka_unit_test(test_kinds),     cmocka_unit_test(test_open_modes),
         cmocka_unit_test(test_cut_short), cmocka_unit_test(test_holes),
         cmocka_unit_test(test_direct),    cmocka_unit_test(test_space),
-        cmocka_unit_test(test_clone),     cmocka_unit_test(test_full),
-        cmocka_unit_test(test_faults),    cmocka_unit_test(test_device),
-        cmocka_unit_test(test_wrap),
+        cmocka_unit_test(test_clone),     cmocka_unit_test(test_clone_xfs),
+        cmocka_unit_test(test_full),      cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_device),    cmocka_unit_test(test_wrap),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);
