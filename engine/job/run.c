@@ -3,6 +3,7 @@
 
 #include "machine_run.h"
 #include "publish.h"
+#include "run_children.h"
 #include "run_clashes.h"
 
 #include <string.h>
@@ -57,13 +58,17 @@ bool run_job(const struct job *job, const struct run_options *options,
              struct machine_result *ret_results, struct err *e)
 {
     struct reporter reporter = {.options = options};
+    bool ok = true;
 
     if (!run_clashes(job, e))
         return false;
     pthread_mutex_init(&reporter.lock, NULL);
-    run_in_turn(job, &reporter, ret_results);
+    if (job->policy.parallel > 1 && job->machine_count > 1)
+        ok = run_side_by_side(job, &reporter, ret_results, e);
+    else
+        run_in_turn(job, &reporter, ret_results);
     pthread_mutex_destroy(&reporter.lock);
-    return true;
+    return ok;
 }
 
 static bool abandon(const struct job *job, const struct machine *machine,
