@@ -151,7 +151,7 @@ bool csv_parse(const char *name, const char *text, size_t len, size_t max, struc
         return err_set(e, ERR_USAGE, "'%s' is not UTF-8 text", name);
     if (text_starts(r.p, "\xef\xbb\xbf"))
         r.p += 3;
-    ok = read_all(&r, max, &columns, &csv, e);
+    ok = !*r.p || read_all(&r, max, &columns, &csv, e);
     opt_texts_release(&columns);
     if (!ok) {
         csv_release(&csv);

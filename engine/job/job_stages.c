@@ -212,6 +212,7 @@ bool stages_load(struct job_loader *l, struct scope *scope, const struct node *e
 {
     struct machine_stages from = {node_get(entry, "stages"), node_get(entry, "skip"),
                                   node_get(entry, "set"), false};
+    size_t skipped = 0;
 
     from.own = from.list;
     if (!from.own)
@@ -234,11 +235,15 @@ bool stages_load(struct job_loader *l, struct scope *scope, const struct node *e
     for (size_t i = 0; i < from.list->count; i++) {
         struct item item = {0};
 
-        if (!read_item(l, from.list->items[i], &item) || names_stage(from.skip, item.stage->name))
+        if (!read_item(l, from.list->items[i], &item))
             continue;
-        if (!add_stage(l, scope, &item, from.set ? node_get(from.set, item.stage->name) : NULL, m))
+        if (names_stage(from.skip, item.stage->name))
+            skipped++;
+        else if (!add_stage(l, scope, &item, node_get(from.set, item.stage->name), m))
             return false;
     }
+    if (skipped == from.list->count)
+        mistake_add(l->mistakes, m->at, "machine '%s' skips every stage", m->name);
     check_order(l, m);
     return true;
 }
