@@ -29,7 +29,8 @@ struct check {
     uint64_t clusters; /* of the file, the last may be partial */
     uint64_t from;     /* first cluster of the window */
     uint32_t *seen;
-    uint64_t visits, visits_max; /* table entries looked at in this walk */
+    uint64_t block_index, block_pos; /* the refcount table entry looked up last */
+    uint64_t visits, visits_max;     /* table entries looked at in this walk */
     uint64_t reports[CHECK_DAMAGE + 1];
 };
 
@@ -92,26 +93,43 @@ static bool table_read(struct check *c, uint64_t pos, uint32_t len, uint32_t ite
     return true;
 }
 
+/* The position of a refcount block; 0 where there is none. A bad one was reported with its table.
+ */
+static bool block_find(struct check *c, uint64_t index, struct err *e)
+{
+    const struct qcow2_header *h = &c->q->header;
+    uint8_t entry[8];
+
+    if (index == c->block_index)
+        return true;
+    c->block_index = index;
+    c->block_pos = 0;
+    if (index >= (uint64_t)h->reftable_clusters << h->cluster_bits >> 3)
+        return true;
+    if (!table_read(c, h->reftable_pos + 8 * index, 8, 8, entry, e))
+        return false;
+    c->block_pos = get_be64(entry);
+    if (c->block_pos % c->q->geo.cluster_size || c->block_pos >= c->img->io->size)
+        c->block_pos = 0;
+    return true;
+}
+
 /* The counter of a host cluster as stored; 0 where there is no block for it. */
 static bool stored_get(struct check *c, uint64_t cluster, uint64_t *ret, struct err *e)
 {
-    const struct qcow2_header *h = &c->q->header;
-    unsigned block_bits = h->cluster_bits + 3 - h->refcount_order;
-    uint64_t index = cluster >> block_bits, in_block = cluster & ((UINT64_C(1) << block_bits) - 1);
-    uint64_t bit = in_block << h->refcount_order, pos;
+    uint32_t order = c->q->header.refcount_order;
+    unsigned block_bits = c->q->geo.cluster_bits + 3 - order;
+    uint64_t bit = (cluster & ((UINT64_C(1) << block_bits) - 1)) << order;
     uint8_t word[8];
 
     *ret = 0;
-    if (index >= (uint64_t)h->reftable_clusters << h->cluster_bits >> 3)
+    if (!block_find(c, cluster >> block_bits, e))
+        return false;
+    if (!c->block_pos)
         return true;
-    if (!table_read(c, h->reftable_pos + 8 * index, 8, 8, word, e))
+    if (!table_read(c, c->block_pos + bit / 64 * 8, 8, 8, word, e))
         return false;
-    pos = get_be64(word);
-    if (!pos || pos % c->q->geo.cluster_size || pos >= c->img->io->size)
-        return true; /* reported with the refcount table */
-    if (!table_read(c, pos + bit / 64 * 8, 8, 8, word, e))
-        return false;
-    *ret = qcow2_refcount_get(word, h->refcount_order, (bit % 64) >> h->refcount_order);
+    *ret = qcow2_refcount_get(word, order, (bit % 64) >> order);
     return true;
 }
 
@@ -305,7 +323,8 @@ static bool compare(struct check *c, struct err *e)
 bool qcow2_check(struct image *img, check_fn *report, void *user, struct err *e)
 {
     struct qcow2 *q = img->state;
-    struct check c = {.img = img, .q = q, .report = report, .user = user};
+    struct check c = {
+        .img = img, .q = q, .report = report, .user = user, .block_index = UINT64_MAX};
     uint64_t room;
     bool ok = true;
 
