@@ -4,6 +4,7 @@
 
 #include "copy.h"
 #include "driver.h"
+#include "fault.h"
 #include "file.h"
 #include "mem.h"
 
@@ -339,12 +340,51 @@ static void test_limits(void **state)
     }
 }
 
+static bool write_all(struct err *e)
+{
+    struct target *t = new_target(9 * MIB, SUBFORMAT_DYNAMIC, 2 * MIB, e);
+    struct place p = {.at = MIB, .len = 8 * MIB, .kind = PLACE_PLAIN};
+    struct place gap = {.len = MIB, .kind = PLACE_ZERO};
+    struct placed placed;
+    bool ok = t && target_place(t, &gap, &placed, e);
+
+    while (ok && p.len) {
+        ok = target_place(t, &p, &placed, e);
+        p.at += placed.len;
+        p.len -= placed.len;
+    }
+    ok = ok && target_seal(t, e);
+    target_free(t);
+    return ok;
+}
+
+/* Every fault point fails once: cleanly and with words. */
+static void test_faults(void **state)
+{
+    struct err e = ERR_INIT;
+    long points;
+
+    (void)state;
+    fault_count();
+    assert_ok(write_all(&e), &e);
+    points = fault_disarm();
+    assert_true(points > 10);
+    for (long nth = 1; nth <= points; nth++) {
+        fault_arm(nth);
+        assert_false(write_all(&e));
+        fault_disarm();
+        assert_int_equal(e.kind, ERR_MEMORY);
+        err_clear(&e);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_contents),    cmocka_unit_test(test_same_bytes),
         cmocka_unit_test(test_stale_store), cmocka_unit_test(test_placement),
-        cmocka_unit_test(test_large),       cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_faults),      cmocka_unit_test(test_large),
+        cmocka_unit_test(test_limits),
     };
 
     drivers_register(drivers);
