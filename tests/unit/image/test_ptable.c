@@ -427,8 +427,8 @@ static void test_peers(void **state)
     } rows[] = {
         {"printf 'label: dos\\n2048,20480,83,*\\n,30000,82\\n,,E\\n,8192\\n,4096\\n' | sfdisk -q d",
          PTABLE_MBR, 0, "1:2048+20480 2:22528+30000 3:53248+77824 5:55296+8192 6:65536+4096"},
-        {"printf 'label: gpt\\nsize=10M, type=U\\nname=data, type=L\\n' | sfdisk -q d", PTABLE_GPT, 0,
-         "1:2048+20480 2:22528+106496"},
+        {"printf 'label: gpt\\nsize=10M, type=U\\nname=data, type=L\\n' | sfdisk -q d", PTABLE_GPT,
+         0, "1:2048+20480 2:22528+106496"},
         {"sgdisk -n 1:2048:+8M -n 5:0:+8M -h 1 d >/dev/null", PTABLE_GPT, 0,
          "1:2048+16384 5:18432+16384"},
         {"sgdisk -n 1:2048:+8M d >/dev/null && truncate -s 65M d", PTABLE_GPT, PTABLE_GPT_BACKUP,
