@@ -88,7 +88,7 @@ static _Noreturn void child_main(const struct children *c, size_t machine, int f
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(1);
-    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     options.event = send_event;
     options.user = &fd;
     pthread_mutex_init(&reporter.lock, NULL);
