@@ -7,12 +7,16 @@
 #include "vmdk.h"
 
 #include "bytes.h"
+#include "mem.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 enum {
-    PAGE_ENTRIES = 512, /* the directory is read in pieces of so many entries */
-    RUN_TABLES = 64,    /* a run is not followed through more tables: map stays quick */
+    PAGE_ENTRIES = 512,      /* the directory is read in pieces of so many entries */
+    DIRECTORY_MAX = 1 << 20, /* bytes of a directory that is looked through when opening: more than
+                                a disk of 2 TiB has */
+    RUN_TABLES = 64,         /* a run is not followed through more tables: map stays quick */
 };
 
 uint64_t sparse_entry(const struct sparse *s, const uint8_t *table, unsigned i)
@@ -30,15 +34,72 @@ static uint64_t directory_bytes(const struct sparse *s)
     return s->gd_count * s->ops->entry;
 }
 
+/* True where the extent's own descriptor and directories are. */
+static bool in_metadata(const struct sparse *s, uint64_t pos, uint64_t len)
+{
+    return pos < VMDK_SECTOR || range_overlaps(pos, len, s->desc_at, s->desc_len) ||
+           range_overlaps(pos, len, s->gd, directory_bytes(s)) ||
+           (s->rgd && range_overlaps(pos, len, s->rgd, directory_bytes(s)));
+}
+
+static int by_position(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Tables that share bytes let a small file claim any amount of data. Directories up to
+ * DIRECTORY_MAX are looked through; what they name is sorted, entries that mean nothing are left
+ * to the look-up. */
+static bool tables_apart(const struct vmdk_extent *x, uint64_t gd, bool *ret, struct err *e)
+{
+    const struct sparse *s = &x->sparse;
+    AUTO(free) uint8_t *bytes = NULL;
+    AUTO(free) uint64_t *positions = NULL;
+    size_t n = 0;
+
+    *ret = true;
+    if (directory_bytes(s) > DIRECTORY_MAX)
+        return true;
+    bytes = mem_alloc((size_t)directory_bytes(s), e);
+    positions = mem_array((size_t)s->gd_count, sizeof(*positions), e);
+    if (!bytes || !positions || !io_read(s->tables, gd, bytes, (size_t)directory_bytes(s), e))
+        return false;
+    for (unsigned i = 0; i < s->gd_count; i++)
+        if (s->ops->table(s, sparse_entry(s, bytes, i), &positions[n]) && positions[n])
+            n++;
+    qsort(positions, n, sizeof(*positions), by_position);
+    for (size_t i = 1; i < n && *ret; i++)
+        *ret = positions[i] - positions[i - 1] >= table_bytes(s);
+    return true;
+}
+
+/* Whether there can be a directory at `gd`. */
+static bool try_directory(const struct vmdk_extent *x, uint64_t gd, bool *ret_apart, bool *ret,
+                          struct err *e)
+{
+    const struct sparse *s = &x->sparse;
+
+    *ret = gd >= VMDK_SECTOR && range_inside(gd, directory_bytes(s), s->tables->size);
+    if (!*ret)
+        return true;
+    if (!tables_apart(x, gd, ret_apart, e))
+        return false;
+    *ret = *ret_apart;
+    return true;
+}
+
 bool sparse_directory(struct vmdk_extent *x, struct err *e)
 {
     struct sparse *s = &x->sparse;
-    bool primary, redundant;
+    bool primary, redundant, apart = true;
 
     /* capacity is at most 64 TiB: nothing here overflows */
     s->gd_count = div_up(s->capacity, s->grain * s->ops->entries);
-    primary = s->gd >= VMDK_SECTOR && range_inside(s->gd, directory_bytes(s), s->tables->size);
-    redundant = s->rgd >= VMDK_SECTOR && range_inside(s->rgd, directory_bytes(s), s->tables->size);
+    if (!try_directory(x, s->rgd, &apart, &redundant, e) ||
+        !try_directory(x, s->gd, &apart, &primary, e))
+        return false;
     if (!redundant)
         s->rgd = 0;
     if (primary)
@@ -48,6 +109,11 @@ bool sparse_directory(struct vmdk_extent *x, struct err *e)
         s->rgd = 0;
         return true;
     }
+    if (!apart)
+        return err_set(e, ERR_FORMAT,
+                       "the grain directory at offset %" PRIu64
+                       " of '%s' is damaged: grain tables overlap",
+                       s->gd, x->path);
     return err_set(e, ERR_FORMAT,
                    "'%s' is cut short or damaged: a grain directory of %" PRIu64
                    " entries at offset %" PRIu64 " does not fit into the file of %" PRIu64 " bytes",
@@ -70,11 +136,16 @@ bool sparse_table(struct vmdk *v, struct vmdk_extent *x, bool redundant, uint64_
         return err_set(e, ERR_FORMAT,
                        "entry %" PRIu64 " of the grain directory of '%s' is damaged: 0x%" PRIx64,
                        index, x->path, entry);
-    if (pos && (pos < VMDK_SECTOR || !range_inside(pos, table_bytes(s), s->tables->size)))
+    if (pos && !range_inside(pos, table_bytes(s), s->tables->size))
         return err_set(e, ERR_FORMAT,
                        "'%s' is cut short or damaged: grain table %" PRIu64
                        " should lie at offset %" PRIu64 ", the file has %" PRIu64 " bytes",
                        x->path, index, pos, s->tables->size);
+    if (pos && in_metadata(s, pos, table_bytes(s)))
+        return err_set(e, ERR_FORMAT,
+                       "the grain directory of '%s' is damaged: grain table %" PRIu64
+                       " at offset %" PRIu64 " lies in the header, descriptor or directory",
+                       x->path, index, pos);
     *ret_pos = pos;
     return true;
 }
@@ -129,11 +200,8 @@ static bool grain_fits(const struct vmdk_extent *x, uint64_t number, const struc
 
     if (g->kind != GRAIN_DATA)
         return true;
-    return g->pos >= VMDK_SECTOR && range_inside(g->pos, len, x->io->size) &&
-           !range_overlaps(g->pos, len, s->desc_at, s->desc_len) &&
-           (s->tables != x->io ||
-            (!range_overlaps(g->pos, len, s->gd, directory_bytes(s)) &&
-             !(s->rgd && range_overlaps(g->pos, len, s->rgd, directory_bytes(s)))));
+    return range_inside(g->pos, len, x->io->size) &&
+           (s->tables != x->io ? g->pos >= VMDK_SECTOR : !in_metadata(s, g->pos, len));
 }
 
 static bool bad_grain(const struct vmdk_extent *x, uint64_t number, uint64_t entry,

@@ -108,6 +108,11 @@ static const struct patch_row {
     {"last grain cut short", READ_FAILS, "'%s' is cut short: grain 37", {{0}}, 1},
     {"all data cut off", READ_FAILS, "cut short: grain 0", {{64, 8, 15}}, 4 * GRAIN + 2048},
     {"tables cut off", OPEN_FAILS, "cut short", {{0}}, 4 * GRAIN + 2048 + 6 * 512},
+    {"grain table in the header",
+     READ_FAILS,
+     "lies in the header",
+     {{GD * 512, 4, RGD}, {RGD * 512, 4, GD}},
+     0},
     {"overhead past the end", OPEN_FAILS, "tables reach to sector", {{64, 8, 4096}}, 0},
     {"descriptor past the end", OPEN_FAILS, "descriptor should have", {{28, 8, 4096}}, 0},
     {"descriptor elsewhere", OPEN_FAILS, "does not begin", {{28, 8, DATA}}, 0},
@@ -550,6 +555,40 @@ static void test_sesparse_refused(void **state)
     }
 }
 
+/* Two tables that share bytes, in one directory or in both. */
+static void test_overlap(void **state)
+{
+    (void)state;
+    for (unsigned both = 0; both < 2; both++) {
+        struct built b = built_new(64 << 10, 4 << 20);
+        struct vmdk_header h = {.version = 1,
+                                .flags = 3,
+                                .capacity = (4 << 20) / 512,
+                                .grain = 8,
+                                .gtes = 512,
+                                .rgd = 1,
+                                .gd = 10,
+                                .overhead = 19};
+        struct err e = ERR_INIT;
+        struct image *img;
+
+        vmdk_header_pack(&h, built_sector(&b, 0, 512));
+        put_le32(built_sector(&b, 1, 512), 2);
+        put_le32(built_sector(&b, 1, 512) + 4, both ? 2 : 6);
+        put_le32(built_sector(&b, 10, 512), 11);
+        put_le32(built_sector(&b, 10, 512) + 4, 12);
+        built_sector(&b, 18, 512);
+        write_file("o.vmdk", b.file, b.len);
+        img = open_chain("o.vmdk", &e);
+        if (both)
+            assert_true(!img && strstr(e.text, "grain tables overlap"));
+        else
+            assert_ok(img && reads_as(img, b.model, b.size, b.size, &e), &e);
+        image_free(img);
+        built_free(&b);
+    }
+}
+
 /* Opening reads headers only: 2 TiB hosted, 64 TiB seSparse, both nearly empty. */
 static void test_large(void **state)
 {
@@ -611,7 +650,7 @@ int main(void)
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_holder),
         cmocka_unit_test(test_bare),     cmocka_unit_test(test_cowd),
         cmocka_unit_test(test_sesparse), cmocka_unit_test(test_sesparse_refused),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_overlap),  cmocka_unit_test(test_large),
     };
 
     return cmocka_run_group_tests(tests, NULL, clean_up);
