@@ -1,0 +1,168 @@
+#!/bin/bash
+# What `run` does in each situation that a job can meet between two attempts: the status it ends
+# with, what it says, and what it leaves on the disk.
+# label: quick
+# timeout: 300
+set -u
+: "${STRATA:?}"
+command -v qemu-img >/dev/null && command -v qemu-io >/dev/null || { echo "skipped: qemu-img and qemu-io are not installed"; exit 77; }
+STRATA=$(readlink -f "$STRATA")
+dir=$(mktemp -d "${TMPDIR:-/tmp}/strata-situations.XXXXXX")
+mounted=
+finish() { [ -n "$mounted" ] && umount "$mounted" 2>/dev/null; rm -rf "$dir"; }
+trap finish EXIT
+cd "$dir" || exit 1
+failed=0
+bad() { echo "FAIL: $*"; tail -3 said | sed 's/^/    /'; failed=1; }
+run() { "$STRATA" --state "$dir/state" --progress none run "$@" >said 2>&1; }
+# expect STATUS WHAT PATTERN COMMAND...: the status, and the pattern in what was said
+expect() {
+  local want=$1 what=$2 pattern=$3; shift 3
+  "$@"; local rc=$?
+  if [ "$rc" != "$want" ]; then bad "$what: status $rc, wanted $want"
+  elif [ -n "$pattern" ] && ! grep -Eq -- "$pattern" said; then bad "$what: nothing like '$pattern' was said"
+  else echo "ok: $what"; fi
+}
+empty() { [ -z "$(ls -A "$1" 2>/dev/null)" ] || bad "$2: left $(ls -A "$1")"; }
+
+disk() { # FILE: 64 MiB with 20 MiB of data
+  qemu-img create -q -f qcow2 "$1" 64M
+  head -c 20M /dev/urandom >noise && qemu-io -f qcow2 -c "write -s noise 1M 20M" "$1" >/dev/null && rm noise
+}
+# job NAME SOURCE 'STAGES' ['MORE']
+job() { printf 'strata: 1\nname: %s\n%s\nmachines: [{name: m, source: %s}]\nstages: %s\n' "$1" "${4:-}" "$2" "$3" >"$1.yaml"; }
+# starts a run and kills it once it has committed something
+interrupt() {
+  "$STRATA" --state "$dir/state" --progress none --events events run "$1" >said 2>&1 & local pid=$!
+  for _ in $(seq 200); do grep -q '"checkpoint"' events 2>/dev/null && break; kill -0 $pid 2>/dev/null || break; sleep 0.05; done
+  kill "-${2:-9}" $pid 2>/dev/null; wait $pid 2>/dev/null; local rc=$?; rm -f events; return $rc
+}
+reset() { rm -rf out state; mkdir out; }
+convert='{convert: {format: raw, to: out/a.raw}}'
+slow='policy: {disk: 8M}'
+
+disk a.qcow2
+# finished runs
+reset; job a a.qcow2 "[preflight, $convert, verify]"
+expect 0 "a run" '' run a.yaml
+expect 0 "a finished run is not done again" unchanged run a.yaml
+rm out/a.raw
+expect 0 "an output that is gone is written again" '' run a.yaml; [ -s out/a.raw ] || bad "no output"
+echo x >>out/a.raw
+expect 6 "an output that somebody changed is not replaced" 'exists' run a.yaml
+job a a.qcow2 "[preflight, {convert: {format: raw, to: out/a.raw, exists: overwrite}}, verify]"
+expect 0 "unless the job says so" '' run a.yaml
+touch a.qcow2
+expect 0 "a source that changed after the end starts a new run" 'done' run a.yaml
+expect 0 "whose own output may be replaced without a word" '' run a.yaml
+
+# options
+job a a.qcow2 "[preflight, {convert: {format: qcow2, to: out/a.raw, exists: overwrite}}, verify]"
+expect 0 "other options write again" '' run a.yaml; qemu-img info out/a.raw | grep -q qcow2 || bad "still raw"
+job a a.qcow2 "[preflight, {convert: {format: qcow2, to: out/a.raw, exists: overwrite}}, verify, {command: {run: [sh, -c, 'echo \$STRATA_OUTPUTS \$STRATA_ATTEMPT >ran']}}]"
+inode=$(stat -c %i out/a.raw)
+expect 0 "a stage added at the end" '' run a.yaml
+[ "$inode" = "$(stat -c %i out/a.raw)" ] || bad "the copy was thrown away"
+[ "$(cat ran)" = "$dir/out/a.raw 1" ] || bad "the command got: $(cat ran)"
+
+# interruptions
+reset; job b a.qcow2 "[$convert, verify]" "$slow"
+interrupt b.yaml INT; [ $? = 130 ] || bad "status of SIGINT"; grep -q "run" said || bad "SIGINT does not say how to go on"
+interrupt b.yaml TERM; [ $? = 143 ] || bad "status of SIGTERM"
+interrupt b.yaml; sed -i 's/disk: 8M/disk: 800M/' b.yaml
+"$STRATA" --state state plan b.yaml >said 2>&1; grep -q "goes on at" said || bad "the plan does not say where it goes on"
+expect 0 "goes on after SIGINT, SIGTERM and SIGKILL" '' run b.yaml
+qemu-img compare -q a.qcow2 out/a.raw || bad "other contents"
+[ "$(ls -A out)" = a.raw ] || bad "left behind: $(ls -A out)"
+
+# a source that changes
+reset; job c a.qcow2 "[$convert, verify]" "$slow"
+interrupt c.yaml; qemu-io -f qcow2 -c 'write -P 7 0 64k' a.qcow2 >/dev/null
+expect 11 "a source that changed since the interruption" 'a\.qcow2.*changed' run c.yaml
+sed -i 's/disk: 8M/source_changed: restart/' c.yaml
+expect 0 "source_changed: restart" '' run c.yaml
+qemu-img compare -q a.qcow2 out/a.raw || bad "other contents after restart"
+reset; job c a.qcow2 "[$convert, {command: {run: [sh, -c, 'touch a.qcow2']}}, verify]"
+expect 11 "a source that changes before publication" 'nothing was published' run c.yaml
+[ -e out/a.raw ] && bad "published all the same"
+
+# options changed while interrupted: the part is dropped
+reset; job d a.qcow2 "[$convert]" "$slow"
+interrupt d.yaml; job d a.qcow2 '[{convert: {format: vhd, to: out/d.vhd}}]'
+expect 0 "options changed since the interruption" '' run d.yaml
+[ "$(ls -A out)" = d.vhd ] || bad "left behind: $(ls -A out)"
+
+# abandon
+reset; job e a.qcow2 "[$convert]" "$slow"
+interrupt e.yaml; [ -n "$(ls -A out)" ] || bad "no part to abandon"
+"$STRATA" --state state abandon e.yaml >said 2>&1 || bad "abandon"
+empty out abandon
+
+# the state
+reset; job f a.qcow2 "[$convert]" "$slow"
+interrupt f.yaml; printf 'garbage garbage garbage' >state/f/m.db
+expect 4 "a damaged state" 'm\.db.*damaged' run f.yaml
+sed -i 's/disk: 8M/disk: 800M/' f.yaml
+expect 0 "--fresh gets past it" '' run --fresh f.yaml
+[ "$(ls -A out)" = a.raw ] || bad "left behind: $(ls -A out)"
+reset; job g a.qcow2 "[$convert]" "$slow"
+"$STRATA" --state state --progress none run g.yaml >/dev/null 2>&1 & pid=$!
+sleep 1
+expect 7 "two runs at once" "process $pid" run g.yaml
+kill -9 $pid; wait $pid 2>/dev/null
+
+# mistakes and refusals, nothing written
+reset
+job h a.qcow2 '[verify]'; expect 2 "verify before anything was written" 'h\.yaml:[0-9]+:' run h.yaml
+job h a.qcow2 '[{convert: {format: qcow2, to: a.qcow2}}]'; expect 6 "the target is the source" 'a\.qcow2' run h.yaml
+job h a.qcow2 '[{convert: {format: qcow2, to: a.qcow2, exists: overwrite}}]'; expect 6 "even with overwrite" 'source' run h.yaml
+job h a.qcow2 '[convert]'; expect 6 "the default target of the same format" 'a\.qcow2' run h.yaml
+job h none.qcow2 "[$convert]"; expect 4 "a missing source" 'none\.qcow2' run h.yaml
+job h . "[$convert]"; run h.yaml && bad "a folder as source"
+: >zero.img; job h zero.img "[$convert]"; expect 3 "a source without a byte" 'zero\.img' run h.yaml
+job h a.qcow2 '[{convert: {format: raw, to: nowhere/a.raw}}]'; expect 4 "a folder that is missing" nowhere run h.yaml
+printf 'strata: 1\nname: h\nmachines: [{name: m, disks: [a.qcow2, a.qcow2]}]\nstages: [%s]\n' "$convert" >h.yaml
+expect 2 "two disks with one target" 'a\.raw' run h.yaml
+printf 'strata: 1\nname: h\nmachines: [{name: m, source: a.qcow2}, {name: n, source: a.qcow2}]\nstages: [%s]\n' "$convert" >h.yaml
+expect 2 "two machines with one target" 'a\.raw' run h.yaml
+empty out "the refusals"
+
+# commands
+job i a.qcow2 "[{convert: {format: raw, to: nowhere/x}}, {command: {run: [touch, failed], on: failure}}, {command: {run: [touch, always], on: always}}, {command: {run: [touch, succeeded]}}]"
+run i.yaml && bad "no failure"
+[ -e succeeded ] && bad "a command for success ran after a failure"
+job i a.qcow2 '[{command: {run: ["false"]}}, {command: {run: [touch, failed], on: failure}}, {command: {run: [touch, always], on: always}}, {command: {run: [touch, succeeded]}}]'
+expect 6 "a command that fails" 'false' run i.yaml
+{ [ -e failed ] && [ -e always ] && [ ! -e succeeded ]; } || bad "commands after a failure: $(ls)"
+job i a.qcow2 '[{command: {run: [sleep, "30"], timeout: 1s}}]'; expect 6 "a command that takes too long" 'timeout' run --fresh i.yaml
+
+# side by side, and one after the other
+reset; disk b.qcow2
+printf 'strata: 1\nname: j\npolicy: {parallel: 2}\nmachines: [{name: m, source: a.qcow2}, {name: bad, source: none}, {name: n, source: b.qcow2}]\nstages: [{convert: {format: raw, to: "out/${machine}"}}, verify]\n' >j.yaml
+expect 4 "one of three machines fails" 'none' run j.yaml
+for m in m:a n:b; do qemu-img compare -q "${m#*:}.qcow2" "out/${m%:*}" || bad "side by side: $m"; done
+
+# several files, external and internal snapshots
+reset; job k a.qcow2 '[{convert: {format: vmdk, subformat: twoGbMaxExtentSparse, to: out/k.vmdk}}, verify]'
+expect 0 "several files" '' run k.yaml; qemu-img compare -q a.qcow2 out/k.vmdk || bad "several files differ"
+qemu-img snapshot -c before b.qcow2; qemu-img convert -O raw b.qcow2 before.raw; qemu-io -f qcow2 -c 'write -P 9 2M 1M' b.qcow2 >/dev/null
+job l b.qcow2 '[{consolidate: {at: before}}, {convert: {format: raw, to: out/l.raw}}, verify]'
+expect 0 "an internal snapshot" '' run l.yaml; cmp -s before.raw out/l.raw || bad "not the snapshot"
+qemu-img create -q -f qcow2 -b a.qcow2 -F qcow2 top.qcow2; qemu-io -c 'write -P 3 3M 1M' top.qcow2 >/dev/null
+job l top.qcow2 '[{consolidate: {at: a}}, {convert: {format: raw, to: out/a.raw}}, verify]'
+expect 0 "an image of the chain" '' run l.yaml; qemu-img compare -q a.qcow2 out/a.raw || bad "not the parent"
+
+# a full disk in the middle
+mkdir small
+if mount -t tmpfs -o size=40m none small 2>/dev/null; then
+  mounted=$dir/small
+  job n a.qcow2 '[{convert: {format: raw, to: small/n.raw}}, verify]' 'policy: {disk: 20M}'
+  "$STRATA" --state state --progress none run n.yaml >said 2>&1 & pid=$!
+  sleep 0.5; head -c 30M /dev/zero >small/other 2>/dev/null; wait $pid
+  [ $? = 5 ] || bad "status of a disk that fills up"; grep -q "run the same command again" said || bad "a full disk does not say how to go on"
+  rm small/other
+  expect 0 "goes on after the disk was full" '' run n.yaml; qemu-img compare -q a.qcow2 small/n.raw || bad "full disk: other contents"
+else
+  echo "not tried without the right to mount: a full disk"
+fi
+exit $failed
