@@ -58,7 +58,10 @@ void mistake_add(struct mistakes *m, struct mark at, const char *fmt, ...)
 
 void mistakes_hide(struct mistakes *m, struct mark at)
 {
-    VEC_PUSH(&m->hidden, at.line, NULL);
+    if (VEC_PUSH(&m->hidden, at.line, NULL))
+        return;
+    free(m->source); /* no memory to remember the line: then none is shown */
+    m->source = NULL;
 }
 
 static bool hidden(const struct mistakes *m, unsigned line)

@@ -44,11 +44,12 @@ static const char *get(const struct vmx *vmx, const char *fmt, ...)
     return vmx_get(vmx, key);
 }
 
+/* A number as VMware writes it: without leading zeros, so that each slot has one key. */
 static bool number(const char **p, unsigned *ret)
 {
     unsigned v = 0;
 
-    if (!isdigit((unsigned char)**p))
+    if (!isdigit((unsigned char)**p) || (**p == '0' && isdigit((unsigned char)(*p)[1])))
         return false;
     for (; isdigit((unsigned char)**p); ++*p) {
         v = v * 10 + (unsigned)(**p - '0');

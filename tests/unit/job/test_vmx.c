@@ -125,7 +125,8 @@ static void test_disks(void **state)
         {"scsi0:1.deviceType = \"scsi-hardDisk\"\nscsi0:1.fileName = \"a\"\n", "scsi0:1=a "},
         {"scsi0:0.fileName = \"../x y/a.vmdk\"\n", "scsi0:0=../x y/a.vmdk "},
         {"scsi999:0.fileName = \"a\"\nscsi0:x.fileName = \"b\"\nscsi0:0.redo = \"\"\n"
-         "scsi0:0x.fileName = \"c\"\nfloppy0.fileName = \"f\"\nscsi99999999999:0.fileName = "
+         "scsi0:00.fileName = \"z\"\nscsi0:0x.fileName = \"c\"\nfloppy0.fileName = "
+         "\"f\"\nscsi99999999999:0.fileName = "
          "\"g\"\n",
          ""},
     };
