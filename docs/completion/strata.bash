@@ -37,7 +37,7 @@ _strata() {
     case $command in
         '') words=" plan run abandon status history log info map digest compare measure check convert stages formats schema help" ;;
         plan)
-            options="$options --var --machine --tag --fresh --only-failed"
+            options="$options --var --machine --tag --fresh"
             ;;
         run)
             options="$options --var --machine --tag --fresh --only-failed --events"

@@ -13,13 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PLAN_WIDTH = 100 }; /* where there is no terminal to ask */
-
+/* Text that does not go to a terminal is not broken into lines. */
 static unsigned width(void)
 {
-    unsigned columns = terminal_width(STDOUT_FILENO);
-
-    return columns ? columns : PLAN_WIDTH;
+    return terminal_width(STDOUT_FILENO);
 }
 
 static void size_cell(struct table *t, uint64_t size, bool estimate)

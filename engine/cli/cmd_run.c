@@ -15,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CLOSING_WIDTH = 100 }; /* where there is no terminal to ask */
-
 struct running {
     const struct cli *cli;
     struct events events;
@@ -162,7 +160,6 @@ static bool closing_text(const struct running *r, const struct machine_result *r
     static const char *const heads[] = {"machine",  "result", ">exit",    "stage",
                                         ">before",  ">after", ">saved",   ">read",
                                         ">written", ">time",  ">resumed", NULL};
-    unsigned width = terminal_width(STDOUT_FILENO);
     AUTO(buf_release) struct buf text = {0};
     AUTO(table_release) struct table t;
 
@@ -170,7 +167,7 @@ static bool closing_text(const struct running *r, const struct machine_result *r
     for (size_t i = 0; i < count; i++)
         if (results[i].machine)
             result_row(&t, &results[i]);
-    if (!table_print(&t, &text, width ? width : CLOSING_WIDTH, e))
+    if (!table_print(&t, &text, terminal_width(STDOUT_FILENO), e))
         return false;
     totals_line(sum, &text);
     if (sum->failed) {
