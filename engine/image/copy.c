@@ -397,6 +397,16 @@ static bool reserve(struct engine *g, struct err *e)
     return true;
 }
 
+static bool read_once(void *user, const char *path, struct io *io, unsigned layer, struct err *e)
+{
+    (void)user;
+    (void)path;
+    (void)layer;
+    (void)e;
+    file_read_once(io);
+    return true;
+}
+
 bool copy_run(struct copy *c, struct err *e)
 {
     struct engine *g = mem_new(struct engine, e);
@@ -407,8 +417,8 @@ bool copy_run(struct copy *c, struct err *e)
         return false;
     c->total = (struct copy_progress){0};
     c->tree_valid = false;
-    ok = engine_init(g, c, e) && reserve(g, e) && journal_replay(g, e) && count_work(g, e) &&
-         engine_run(g, e);
+    ok = image_files(c->source, read_once, NULL, e) && engine_init(g, c, e) && reserve(g, e) &&
+         journal_replay(g, e) && count_work(g, e) && engine_run(g, e);
     if (ok)
         finish_tree(g);
     /* What is durable is kept in any case; a failure of this only matters when all else went well.

@@ -12,12 +12,14 @@
 
 #include "bytes.h"
 #include "clock.h"
+#include "file.h"
 #include "mem.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 enum { SECTOR = 512, DIGEST_ZEROES = 0, DIGEST_VALUE = 1 };
+enum { CACHE_KEEP = 1 << 30 }; /* bytes written that may stay in the page cache */
 
 static bool journalled(const struct engine *g)
 {
@@ -127,14 +129,12 @@ bool checkpoint(struct engine *g, struct err *e)
 {
     AUTO(buf_release) struct buf placements = {0}, digests = {0};
     struct record_mark last = {0};
-    uint64_t bytes;
     size_t n = 0;
     bool ok;
 
     pthread_mutex_lock(&g->lock);
     take_seat(g);
     ok = !g->sync_failed && gather(g, &placements, &digests, &n, &last, e);
-    bytes = g->done_bytes;
     leave_seat(g);
     pthread_mutex_unlock(&g->lock);
     if (!ok || !n)
@@ -151,12 +151,23 @@ bool checkpoint(struct engine *g, struct err *e)
     pthread_mutex_lock(&g->lock);
     take_seat(g);
     forget(g, n, &last);
-    g->committed_seq = last.seq + 1;
-    g->committed_bytes = bytes;
     leave_seat(g);
     pthread_mutex_unlock(&g->lock);
     progress_report(g, true);
     return true;
+}
+
+/* A large copy would push everything else out of the page cache: what it has written goes from
+ * there as soon as it is on the disk. Small results stay, whoever made them may want them next. */
+static void drop_written(struct engine *g)
+{
+    bool large;
+
+    pthread_mutex_lock(&g->lock);
+    large = g->written_bytes > CACHE_KEEP;
+    pthread_mutex_unlock(&g->lock);
+    for (size_t i = 0; large && i < g->target->files.count; i++)
+        file_drop_cache(g->target->files.items[i].io, 0, 0);
 }
 
 /* Sleeps until a checkpoint is due; false when the engine is ending. The lock is held. */
@@ -168,7 +179,7 @@ static bool wait_due(struct engine *g, uint64_t *due)
         uint64_t now = clock_mono();
         struct timespec ts;
 
-        if (now >= *due || g->done_bytes - g->committed_bytes >= every_bytes)
+        if (now >= *due || g->done_bytes - g->looked_bytes >= every_bytes)
             return true;
         clock_gettime(CLOCK_MONOTONIC, &ts);
         ts.tv_nsec += 50 * 1000 * 1000; /* the byte count is looked at 20 times a second */
@@ -194,12 +205,14 @@ static void *check_main(void *arg)
         bool ok;
 
         pthread_mutex_unlock(&g->lock);
-        ok = checkpoint(g, &e);
+        ok = !journalled(g) || checkpoint(g, &e);
+        drop_written(g);
         pthread_mutex_lock(&g->lock);
         if (!ok) {
             engine_fail(g, &e);
             break;
         }
+        g->looked_bytes = g->done_bytes;
         due = clock_mono() + every;
     }
     pthread_mutex_unlock(&g->lock);
@@ -210,7 +223,7 @@ bool checkpoint_start(struct engine *g, struct err *e)
 {
     int rc;
 
-    if (!journalled(g))
+    if (!g->target || g->measuring || !(g->c->sync || journalled(g)))
         return true;
     rc = pthread_create(&g->check_thread, NULL, check_main, g);
     if (rc)

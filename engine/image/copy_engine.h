@@ -119,7 +119,7 @@ struct engine {
     pthread_t check_thread;
     pthread_cond_t check_wake;
     bool check_started, check_stop;
-    uint64_t committed_seq, committed_bytes;
+    uint64_t looked_bytes; /* done_bytes when the last was due */
 
     uint64_t last_progress; /* clock_mono */
     bool reporting;         /* a progress call is under way */

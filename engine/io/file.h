@@ -57,6 +57,10 @@ bool file_preallocate(struct io *io, uint64_t size, struct err *e);
 /* Drops clean pages of the range from the page cache (len 0: to the end). */
 void file_drop_cache(struct io *io, uint64_t pos, uint64_t len);
 
+/* Says that what is read through this store is read once: it does not displace what others keep in
+ * the page cache. */
+void file_read_once(struct io *io);
+
 /* Bytes allocated on disk. */
 uint64_t file_allocated(struct io *io);
 

@@ -118,6 +118,12 @@ void file_drop_cache(struct io *io, uint64_t pos, uint64_t len)
         posix_fadvise(io->fd, (off_t)pos, (off_t)len, POSIX_FADV_DONTNEED);
 }
 
+void file_read_once(struct io *io)
+{
+    if (file_of(io))
+        posix_fadvise(io->fd, 0, 0, POSIX_FADV_NOREUSE);
+}
+
 uint64_t file_allocated(struct io *io)
 {
     struct stat st;
