@@ -6,11 +6,11 @@ need qemu-img qemu-io sfdisk
 PATH=$PATH:/usr/sbin
 
 disk disk.raw 16M
-printf 'label: dos\nlabel-id: 0x12345678\n2048,8192,83,*\n12288,,82\n' | sfdisk -q disk.raw
 qemu-img create -q -f qcow2 base.qcow2 16M
 qemu-io -c 'write -P 1 0 192K' -c 'write -P 2 4M 64K' base.qcow2 >/dev/null
 qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2
 qemu-io -c 'write -P 3 128K 128K' -c 'write -z 4M 64K' top.qcow2 >/dev/null
+printf 'label: dos\nlabel-id: 0x12345678\n2048,8192,83,*\n12288,,82\n' | sfdisk -q disk.raw
 
 note "looking at a chain"
 strata info top.qcow2
