@@ -81,7 +81,8 @@ static bool try_directory(const struct vmdk_extent *x, uint64_t gd, bool *ret_ap
 {
     const struct sparse *s = &x->sparse;
 
-    *ret = gd >= VMDK_SECTOR && range_inside(gd, directory_bytes(s), s->tables->size);
+    *ret = gd >= VMDK_SECTOR && range_inside(gd, directory_bytes(s), s->tables->size) &&
+           (s->tables != x->io || !range_overlaps(gd, directory_bytes(s), s->desc_at, s->desc_len));
     if (!*ret)
         return true;
     if (!tables_apart(x, gd, ret_apart, e))
@@ -116,7 +117,7 @@ bool sparse_directory(struct vmdk_extent *x, struct err *e)
                        s->gd, x->path);
     return err_set(e, ERR_FORMAT,
                    "'%s' is cut short or damaged: a grain directory of %" PRIu64
-                   " entries at offset %" PRIu64 " does not fit into the file of %" PRIu64 " bytes",
+                   " entries at offset %" PRIu64 " has no place in the file of %" PRIu64 " bytes",
                    x->path, s->gd_count, s->gd, s->tables->size);
 }
 

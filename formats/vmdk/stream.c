@@ -19,6 +19,7 @@ enum {
     TAIL_MAX = 4 << 20, /* padding behind the footer that is skipped quickly; tar pads to 10 KiB,
                            storage to 1 MiB */
     TAIL_STEP = 64 << 10,
+    INDEX_DIRECTORY_MAX = 16 << 20, /* bytes: 64 TiB in grains of 64 KiB need 8 MiB */
     INDEX_TABLES_MAX = 32768, /* tables of an index: 64 MiB of memory, 1 TiB of written guest */
 };
 
@@ -197,6 +198,11 @@ static bool make_index(struct vmdk_extent *x, const struct vmdk_header *h, uint6
     struct scan scan;
 
     ix.gd_bytes = div_up(s->capacity, s->grain * VMDK_GTES) * 4;
+    if (ix.gd_bytes > INDEX_DIRECTORY_MAX)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "'%s' is a stream without grain tables, too large to make them: %" PRIu64
+                       " bytes in grains of %" PRIu64,
+                       x->path, s->capacity, s->grain);
     ix.io = io_memory(x->path, VMDK_SECTOR + ix.gd_bytes, e);
     if (!ix.io || !scan_markers(x, h, &scan, index_grain, &ix, e)) {
         io_free(ix.io);
