@@ -127,33 +127,32 @@ static void add_escaped(struct buf *out, const char *value)
     }
 }
 
+/* The first expansion of a variable; what is wrong with it is a mistake where it is written. */
+static void settle(struct scope *s, struct var *var, unsigned depth)
+{
+    AUTO(buf_release) struct buf value = {0};
+    struct err e = ERR_INIT;
+
+    var->state = VAR_BUSY;
+    if (depth >= VAR_DEPTH_MAX)
+        err_set(&e, ERR_USAGE, "variables are made of variables more than %d deep", VAR_DEPTH_MAX);
+    else if (expand_into(s, &value, var->raw, depth + 1, &e))
+        var->value = buf_take(&value, &e);
+    var->state = var->value ? VAR_DONE : VAR_BAD;
+    if (e.kind != ERR_NONE)
+        mistake_add(s->mistakes, var->at, "the variable '%s': %s", var->name, e.text);
+}
+
 static bool add_var(struct scope *s, struct buf *out, struct var *var, unsigned depth,
                     struct err *e)
 {
-    struct buf value = {0};
-    struct err own = ERR_INIT;
-
     if (var->used)
         *var->used = true;
     if (var->state == VAR_BUSY)
         return err_set(e, ERR_USAGE,
                        "'${%s}' goes in a circle: a variable cannot be made of itself", var->name);
-    if (var->state == VAR_NEW) {
-        var->state = VAR_BUSY;
-        var->state = depth < VAR_DEPTH_MAX
-                         ? (expand_into(s, &value, var->raw, depth + 1, &own) ? VAR_DONE : VAR_BAD)
-                         : VAR_BAD;
-        if (depth >= VAR_DEPTH_MAX)
-            err_set(&own, ERR_USAGE, "variables are made of variables more than %d deep",
-                    VAR_DEPTH_MAX);
-        if (var->state == VAR_DONE)
-            var->value = buf_take(&value, &own);
-        buf_release(&value);
-        if (!var->value)
-            var->state = VAR_BAD;
-        if (own.kind != ERR_NONE)
-            mistake_add(s->mistakes, var->at, "the variable '%s': %s", var->name, own.text);
-    }
+    if (var->state == VAR_NEW)
+        settle(s, var, depth);
     if (var->state == VAR_BAD)
         return false;
     buf_text(out, var->value);
@@ -319,14 +318,10 @@ bool scope_values(struct scope *s, struct opt_pairs *ret, struct err *e)
 {
     for (size_t i = 0; i < s->vars.count; i++) {
         struct var *var = &s->vars.items[i];
-        AUTO(buf_release) struct buf value = {0};
-        bool *used = var->used;
-        bool ok;
 
-        var->used = NULL; /* listing is no use */
-        ok = add_var(s, &value, var, 0, NULL);
-        var->used = used;
-        if (ok && !opt_pairs_add(ret, var->name, value.data ? value.data : "", e))
+        if (var->state == VAR_NEW)
+            settle(s, var, 0);
+        if (var->state == VAR_DONE && !opt_pairs_add(ret, var->name, var->value, e))
             return false;
     }
     return true;
