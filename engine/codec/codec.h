@@ -26,7 +26,9 @@ struct codec {
     bool (*decode)(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
                    void *out, size_t out_len, struct err *e);
     /* Encodes a unit, framing and padding included, and returns its length, or 0 when it does not
-     * fit into out_max. Deterministic for a given library version and level. NULL: cannot. */
+     * fit into out_max. With out_max below in_len the caller can store the unit plainly: then data
+     * that looks compressed already may be given up on (0) untried. Deterministic for a given
+     * library version and level. NULL: cannot. */
     size_t (*encode)(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
                      void *out, size_t out_max, int level);
     /* The largest encode can return for in_len bytes: buffers are that large. */

@@ -6,11 +6,17 @@
 #include "bytes.h"
 #include "codec_state.h"
 #include "mem.h"
+#include "packed.h"
 
 #include <libdeflate.h>
 #include <zlib.h>
 
-enum { LEVEL_MIN = 1, LEVEL_MAX = 12, LEVEL_PRESET = 6 };
+enum {
+    LEVEL_MIN = 1,
+    LEVEL_QUICK_MAX = 7, /* above, every unit is tried in earnest */
+    LEVEL_MAX = 12,
+    LEVEL_PRESET = 6,
+};
 
 enum { RAW_WINDOW = -15, ZLIB_WINDOW = 15 }; /* inflateInit2: the largest window, without, with */
 
@@ -104,13 +110,21 @@ static bool zlib_decode(struct codec_state *s, uint64_t unit_at, const void *in,
                  inflate_unit(s->deflate, ZLIB_WINDOW, in, in_len, out, out_len, e));
 }
 
-/* The compressor of a level; NULL when there is no memory for it. */
-static struct libdeflate_compressor *encoder(struct codec_state *s, int level)
+/* The compressor for a unit; NULL when it is not worth trying, or there is no memory for it. Data
+ * that is packed already is given up on where the caller can do without (out_max < in_len), and
+ * gets the least effort otherwise; high levels are taken as the wish to try everything. */
+static struct libdeflate_compressor *encoder(struct codec_state *s, int level, const void *in,
+                                             size_t in_len, size_t out_max)
 {
     struct deflate_state *d = s->deflate;
 
     if (level < LEVEL_MIN || level > LEVEL_MAX)
         return NULL;
+    if (level <= LEVEL_QUICK_MAX && looks_packed(in, in_len)) {
+        if (out_max < in_len)
+            return NULL;
+        level = LEVEL_MIN;
+    }
     if (!d->encoders[level])
         d->encoders[level] = libdeflate_alloc_compressor(level);
     return d->encoders[level];
@@ -119,7 +133,7 @@ static struct libdeflate_compressor *encoder(struct codec_state *s, int level)
 static size_t deflate_encode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
                              void *out, size_t out_max, int level)
 {
-    struct libdeflate_compressor *c = encoder(s, level);
+    struct libdeflate_compressor *c = encoder(s, level, in, in_len, out_max);
 
     (void)unit_at;
     return c ? libdeflate_deflate_compress(c, in, in_len, out, out_max) : 0;
@@ -128,7 +142,7 @@ static size_t deflate_encode(struct codec_state *s, uint64_t unit_at, const void
 static size_t zlib_encode(struct codec_state *s, uint64_t unit_at, const void *in, size_t in_len,
                           void *out, size_t out_max, int level)
 {
-    struct libdeflate_compressor *c = encoder(s, level);
+    struct libdeflate_compressor *c = encoder(s, level, in, in_len, out_max);
 
     (void)unit_at;
     return c ? libdeflate_zlib_compress(c, in, in_len, out, out_max) : 0;
