@@ -33,7 +33,8 @@ void digest_sha256(const void *data, size_t len, struct digest_value *ret_value)
 /* The SHA-256 of `len` zero bytes, for len <= DIGEST_CHUNK; the full chunk's is computed once. */
 void digest_zero_chunk(size_t len, struct digest_value *ret_value);
 
-/* CRC-32 (polynomial 0xedb88320, as zip, gzip and GPT use it), continued from `crc`; start with 0. */
+/* CRC-32 (polynomial 0xedb88320, as zip, gzip and GPT use it), continued from `crc`; start with 0.
+ */
 uint32_t crc32_sum(uint32_t crc, const void *data, size_t len);
 
 #endif
