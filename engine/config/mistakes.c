@@ -1,8 +1,8 @@
 /* Mistakes in a job file; see mistakes.h.
  *
  * A source line is shown through a window of WINDOW columns around the caret, with what a terminal
- * could take for a command (control characters, broken UTF-8) as '?'. The caret line repeats the
- * tabs of the line above it, so that the two stay aligned. */
+ * could take for a command (control characters, broken UTF-8) as '?' and tabs as single spaces, so
+ * that a caret stands below the character of its column. */
 #include "mistakes.h"
 
 #include "bytes.h"
@@ -99,8 +99,10 @@ static void add_character(struct buf *out, const char *p, size_t n)
     unsigned char c = (unsigned char)*p;
 
     /* C1 controls are 0xc2 0x80 to 0xc2 0x9f. */
-    if ((c < 0x20 && c != '\t') || c == 0x7f || (n == 1 && c >= 0x80) ||
-        (n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0))
+    if (c == '\t')
+        buf_char(out, ' ');
+    else if (c < 0x20 || c == 0x7f || (n == 1 && c >= 0x80) ||
+             (n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0))
         buf_char(out, '?');
     else
         buf_add(out, p, n);
@@ -135,7 +137,7 @@ static void add_source(struct buf *out, const char *line, size_t len, unsigned c
             continue;
         add_character(out, line + i, n);
         if (at < col)
-            buf_char(&caret, line[i] == '\t' ? '\t' : ' ');
+            buf_char(&caret, ' ');
     }
     for (; at < col && at < first + WINDOW; at++)
         buf_char(&caret, ' ');

@@ -29,7 +29,7 @@ static void test_shapes(void **state)
         {"one", {1, 6}, "f:1:6: x\n  one\n       ^\n"}, /* further behind it */
         {"one\n", {0, 0}, "f: x\n"},                    /* the file as a whole */
         {"one\n", {9, 1}, "f:9:1: x\n"},                /* no such line */
-        {"\ta: b\n", {1, 5}, "f:1:5: x\n  \ta: b\n  \t   ^\n"},
+        {"\ta: b\n", {1, 5}, "f:1:5: x\n   a: b\n      ^\n"},
         {"\xc3\xbc\xc3\xbc: x\n", {1, 3}, "f:1:3: x\n  \xc3\xbc\xc3\xbc: x\n    ^\n"},
         {"a\x1b[2J\xffz\n", {1, 2}, "f:1:2: x\n  a?[2J?z\n   ^\n"},
         {"a\xc2\x9bz\r\nb", {1, 1}, "f:1:1: x\n  a?z\n  ^\n"},

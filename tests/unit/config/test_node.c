@@ -92,7 +92,7 @@ static const struct refusal refusals[] = {
     {"anchor", "a: &x 1\nb: *x\n", "t:1:4: anchors (&name) are not taken"},
     {"tag", "a: !!str 1\n", "t:1:4: tags (!name) are not taken"},
     {"tag on a map", "a: !x {b: c}\n", "t:1:4: tags (!name) are not taken"},
-    {"tab as indentation", "a:\n\t- b\n", "t:2:1: tabs are not taken: use spaces\n  \t- b\n  ^\n"},
+    {"tab as indentation", "a:\n\t- b\n", "t:2:1: tabs are not taken: use spaces\n   - b\n  ^\n"},
     {"tab after a colon", "a:\tb\n", "t:1:3: tabs are not taken"},
     {"tab within a plain text", "a: b\tc\n", "t:1:5: tabs are not taken"},
     {"tab after quotes", "a: 'x\ty'\t# z\tz\n", "t:1:9: tabs are not taken"},
