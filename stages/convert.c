@@ -7,6 +7,7 @@
 #include "convert.h"
 
 #include "bytes.h"
+#include "mounts.h"
 #include "stages.h"
 #include "text.h"
 
@@ -132,6 +133,18 @@ static bool targets(struct machine_run *m, unsigned index, struct opt_texts *ret
     return !e || e->kind == ERR_NONE;
 }
 
+static bool plan_mounted(struct machine_run *m, const struct machine_disk *d,
+                         const struct output *out, struct err *e)
+{
+    AUTO(free) char *where = NULL;
+
+    if (!mounts_find(out->files[0].final, &where, e))
+        return false;
+    return !where || plan_finding(m, "target.mounted", LAYER_FILE, SEVERITY_CRITICAL, ERR_BUSY,
+                                  d->id, "unmount it", e, "the target '%s' is mounted at '%s'",
+                                  out->files[0].final, where);
+}
+
 /* What is at the names, and whether it may be replaced. */
 static bool plan_names(struct machine_run *m, const struct machine_disk *d,
                        const struct convert_target *t, struct plan_stage *row, struct err *e)
@@ -148,6 +161,8 @@ static bool plan_names(struct machine_run *m, const struct machine_disk *d,
         if (!opt_texts_add(&row->alters, out->files[i].final, e) ||
             !opt_texts_add(&m->plan->publish, out->files[i].final, e))
             return false;
+    if (!plan_mounted(m, d, out, e))
+        return false;
     if (!output_apart(out, d->image, &why))
         return plan_finding(m, "target.is-source", LAYER_FILE, SEVERITY_CRITICAL, why.kind, d->id,
                             NULL, e, "%s", why.text);

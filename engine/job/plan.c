@@ -54,10 +54,11 @@ void machine_plan_release(struct machine_plan *p)
     *p = (struct machine_plan){0};
 }
 
-/* Checks of the chain and of damage cannot be accepted away. */
+/* Checks of the chain, of damage, and of what the run itself refuses cannot be accepted away. */
 static bool acceptable(const char *id)
 {
-    return !text_starts(id, "chain.") && !text_starts(id, "image.") && !text_starts(id, "disk.");
+    return !text_starts(id, "chain.") && !text_starts(id, "image.") && !text_starts(id, "disk.") &&
+           !text_starts(id, "target.");
 }
 
 bool plan_finding(struct machine_run *m, const char *id, unsigned layer, enum severity severity,
@@ -272,7 +273,8 @@ static bool plan_one(struct machine_run *m, const char *state_dir, struct err *e
     ok = base_find(m, &base, e) && plan_check(m, e);
     if (ok) {
         plan->finished = base.kind == BASE_DONE;
-        ok = machine_open(m, &opened) || opened.kind != ERR_MEMORY;
+        ok = machine_open(m, &opened) || opened.kind != ERR_MEMORY ||
+             err_set(e, opened.kind, "%s", opened.text);
     }
     if (ok && base.kind == BASE_RESUME)
         ok = base_describe(m, &base, &plan->resumes, e);

@@ -195,14 +195,15 @@ bool run_outputs_complete(struct machine_run *m)
     return any;
 }
 
-/* True when the parts are what the state says, so that the output can be continued. */
+/* True when the parts are what the state says, so that the output can be continued. Without a
+ * checkpoint there is nothing to continue: a new file is better than one with unknown contents. */
 static bool can_continue(const struct run_output *o, const struct output *files,
                          const struct output_request *rq)
 {
     struct stat st;
 
-    if (o->row.status != OUTPUT_WRITING || !same_digest(&o->row.recipe, &rq->recipe) ||
-        o->row.files.count != files->count)
+    if (o->row.status != OUTPUT_WRITING || !o->row.done ||
+        !same_digest(&o->row.recipe, &rq->recipe) || o->row.files.count != files->count)
         return false;
     for (size_t i = 0; i < files->count; i++) {
         const struct state_file *f = &o->row.files.items[i];
