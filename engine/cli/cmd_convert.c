@@ -137,10 +137,10 @@ static bool open_both(const struct cli *cli, struct conversion *v, struct err *e
 bool cmd_convert(struct cli *cli, struct err *e)
 {
     struct conversion v = {.label = cli->args.items[1], .began = clock_mono()};
-    bool ok = open_both(cli, &v, e) &&
-              (write_target(cli, &v, e) || err_while(e, "writing '%s'", v.label)) &&
-              report(cli, &v, e);
+    bool ok = open_both(cli, &v, e) && write_target(cli, &v, e) && report(cli, &v, e);
 
+    if (!ok && e->kind == ERR_INTERRUPTED)
+        err_while(e, "writing '%s', of which nothing is left", v.label);
     if (!ok && v.output)
         output_discard(v.output);
     output_free(v.output);

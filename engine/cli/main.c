@@ -12,6 +12,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,6 +46,19 @@ static void install_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
     if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) /* nohup stays nohup */
         sigaction(SIGHUP, &stop, NULL);
+}
+
+/* A standard descriptor that is closed would be given to the next file opened, and messages would
+ * be written into an image. Results that have nowhere to go are still an error: standard output is
+ * replaced by something that cannot be written. */
+static void fill_standard_files(void)
+{
+    static const int modes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+    int fd;
+
+    for (int i = 0; i < 3; i++)
+        if (fcntl(i, F_GETFD) < 0 && (fd = open("/dev/null", modes[i])) > i)
+            close(fd);
 }
 
 /* A disk of many extents has many files open at once. */
@@ -177,6 +191,7 @@ int main(int argc, char **argv)
     struct err e = ERR_INIT, late = ERR_INIT;
     bool ok;
 
+    fill_standard_files();
     install_signals();
     raise_file_limit();
     log_to(show_log, &cli);

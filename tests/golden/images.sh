@@ -2,8 +2,8 @@
 # The commands that read and write single images.
 # label: quick
 . "$(dirname "$0")/lib.bash"
-need qemu-img qemu-io sfdisk
 PATH=$PATH:/usr/sbin
+need qemu-img qemu-io sfdisk
 
 disk disk.raw 16M
 qemu-img create -q -f qcow2 base.qcow2 16M
