@@ -66,6 +66,8 @@ static inline struct image *open_layer(const char *path, const char *snapshot, s
     drivers_register(qcow2_only);
     if (gate)
         img = image_open_io(io, path, gate, &o, e);
+    else
+        io_free(io);
     gate_free(gate);
     return img;
 }

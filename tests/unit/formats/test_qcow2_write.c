@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "codec.h"
+#include "fault.h"
 
 #include <fcntl.h>
 
@@ -340,7 +341,7 @@ static void refuse(void **state)
     free(o);
 }
 
-/* The same calls give the same bytes, and 64 TiB of data need few megabytes of memory and time. */
+/* One answer a place of 2 MiB, and no more metadata than its tables. */
 static void place_is_cheap(void **state)
 {
     struct err e = ERR_INIT;
@@ -369,9 +370,49 @@ static void place_is_cheap(void **state)
     target_free(t);
 }
 
+static bool write_everything(struct err *e)
+{
+    struct parent_ref parent = {(char *)"base", (char *)"vhd", NULL};
+    struct target_options options = {
+        .driver = &driver_qcow2, .name = "x", .size = UINT64_C(5) << 30, .parent = &parent};
+    struct target *t = target_new(&options, e);
+    struct placed at;
+    bool ok = t;
+
+    while (ok && t->at < t->size) {
+        struct place p = {t->at, MIN(t->size - t->at, 1u << 30),
+                          t->at >> 30 & 1 ? PLACE_ZERO : PLACE_PLAIN, 0};
+
+        ok = target_place(t, &p, &at, e);
+    }
+    ok = ok && target_seal(t, e);
+    target_free(t);
+    return ok;
+}
+
+/* Each allocation fails once. */
+static void every_failure_is_clean(void **state)
+{
+    struct err e = ERR_INIT;
+    long points;
+
+    (void)state;
+    fault_count();
+    assert_ok(write_everything(&e), &e);
+    points = fault_disarm();
+    assert_true(points > 20);
+    for (long nth = 1; nth <= points; nth++) {
+        err_clear(&e);
+        fault_arm(nth);
+        assert_false(write_everything(&e));
+        fault_disarm();
+        assert_int_equal(e.kind, ERR_MEMORY);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(writes) + ARRAY_LEN(refusals) + 1];
+    struct CMUnitTest tests[ARRAY_LEN(writes) + ARRAY_LEN(refusals) + 2];
     size_t n = 0;
     int failed;
 
@@ -382,6 +423,7 @@ int main(void)
         tests[n++] =
             (struct CMUnitTest){refusals[i].label, refuse, NULL, NULL, (void *)&refusals[i]};
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(place_is_cheap);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_failure_is_clean);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_rmdir();
     return failed;
