@@ -423,6 +423,23 @@ static int by_name(const void *a, const void *b)
     return order ? order : x < y ? -1 : 1;
 }
 
+static const char *origin(const struct machine *m)
+{
+    const char *disk = m->disk_count ? m->disks[0].path : NULL;
+
+    return m->source ? m->source : disk ? disk : "";
+}
+
+static void report_twice(struct job_loader *l, const struct machine *a, const struct machine *b)
+{
+    if (a->at.line == b->at.line && a->at.col == b->at.col)
+        mistake_add(l->mistakes, b->at, "there are two machines '%s': '%s' and '%s'", b->name,
+                    origin(a), origin(b));
+    else
+        mistake_add(l->mistakes, b->at, "there are two machines '%s': see line %u", b->name,
+                    a->at.line);
+}
+
 static bool check_names(struct job_loader *l)
 {
     size_t count = l->machines.count;
@@ -436,8 +453,7 @@ static bool check_names(struct job_loader *l)
         qsort(all, count, sizeof(struct machine *), by_name);
     for (size_t i = 1; i < count; i++)
         if (strcmp(all[i - 1]->name, all[i]->name) == 0)
-            mistake_add(l->mistakes, all[i]->at, "there are two machines '%s': see line %u",
-                        all[i]->name, all[i - 1]->at.line);
+            report_twice(l, all[i - 1], all[i]);
     return true;
 }
 

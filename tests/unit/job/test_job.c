@@ -184,6 +184,21 @@ static void test_globs(void **state)
     unload(&l);
 }
 
+/* Files of one name in two folders would be one machine. */
+static void test_same_names(void **state)
+{
+    struct loaded l;
+
+    (void)state;
+    put("twins/a/vm.vmx", "");
+    put("twins/b/vm.vmx", "");
+    load(&l, HEAD "machines: [{glob: 'twins/*/*.vmx'}]\nstages: [preflight]\n", NULL);
+    assert_null(l.job);
+    assert_non_null(strstr(l.said.data, "3:19: there are two machines 'vm': '"));
+    assert_non_null(strstr(l.said.data, "twins/a/vm.vmx' and '"));
+    unload(&l);
+}
+
 static void test_images(void **state)
 {
     struct loaded l;
@@ -362,9 +377,9 @@ int main(void)
         cmocka_unit_test(test_everything),  cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_stage_forms), cmocka_unit_test(test_nodes),
         cmocka_unit_test(test_globs),       cmocka_unit_test(test_images),
-        cmocka_unit_test(test_csv),         cmocka_unit_test(test_bad_csv),
-        cmocka_unit_test(test_filters),     cmocka_unit_test(test_real_folder),
-        cmocka_unit_test(test_unreadable),
+        cmocka_unit_test(test_same_names),  cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_bad_csv),     cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_real_folder), cmocka_unit_test(test_unreadable),
     };
 
     return cmocka_run_group_tests(tests, NULL, clean);
