@@ -222,8 +222,8 @@ bool item_process(struct engine *g, struct item *it, struct worker *w, struct er
     }
     if (g->fast)
         return scan_map(g, it, e);
-    if (g->c->throttle && !throttle_wait(g->c->throttle, it->data_bytes, NULL))
-        return true;
+    throttle_wait(g->c->throttle, it->data_bytes,
+                  g->c->stop); /* told to stop, it is still finished */
     if (!read_extents(g, it, w, e))
         return false;
     if (it->hashed)

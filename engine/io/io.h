@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,8 +81,8 @@ bool io_hold_release(struct io *io, struct err *e);
 struct throttle;
 struct throttle *throttle_new(uint64_t bytes_per_second, struct err *e);
 void throttle_free(struct throttle *t);
-/* Waits until `len` more bytes are allowed; returns early (false) when *stop becomes true. NULL
+/* Waits until `len` more bytes are allowed; returns early (false) when *stop becomes non-zero. NULL
  * throttle: at once. */
-bool throttle_wait(struct throttle *t, uint64_t len, const volatile bool *stop);
+bool throttle_wait(struct throttle *t, uint64_t len, const atomic_int *stop);
 
 #endif

@@ -40,12 +40,12 @@ void throttle_free(struct throttle *t)
     free(t);
 }
 
-bool throttle_wait(struct throttle *t, uint64_t len, const volatile bool *stop)
+bool throttle_wait(struct throttle *t, uint64_t len, const atomic_int *stop)
 {
     uint64_t now, turn;
 
     if (!t || !t->rate)
-        return !stop || !*stop;
+        return !stop || !atomic_load(stop);
     pthread_mutex_lock(&t->lock);
     now = clock_mono();
     turn = MAX(t->next, now > BURST ? now - BURST : 0);
@@ -55,9 +55,9 @@ bool throttle_wait(struct throttle *t, uint64_t len, const volatile bool *stop)
         uint64_t ns = MIN(turn - now, NAP);
         struct timespec nap = {.tv_nsec = (long)ns};
 
-        if (stop && *stop)
+        if (stop && atomic_load(stop))
             return false;
         nanosleep(&nap, NULL);
     }
-    return !stop || !*stop;
+    return !stop || !atomic_load(stop);
 }

@@ -9,7 +9,7 @@
 #include <time.h>
 
 static struct err e;
-static volatile bool stop;
+static atomic_int stop;
 
 static void *spend(void *arg)
 {
@@ -44,7 +44,7 @@ static void test_rate(void **state)
 static void *ask_to_stop(void *arg)
 {
     nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-    stop = true;
+    atomic_store(&stop, 1);
     return arg;
 }
 
@@ -69,7 +69,7 @@ static void test_none(void **state)
     uint64_t start = clock_mono();
 
     (void)state;
-    stop = false;
+    atomic_store(&stop, 0);
     assert_true(throttle_wait(t, UINT64_MAX, &stop));
     assert_true(throttle_wait(NULL, UINT64_MAX, NULL));
     assert_true(seconds_since(start) < 5);
