@@ -210,8 +210,11 @@ static struct io *create_part(const char *part, struct err *e)
             }
             return NULL;
         }
-        if (!file_lock(io, FILE_LOCK_WRITE, e))
+        if (!file_lock(io, FILE_LOCK_WRITE, e)) {
+            if (e->kind != ERR_BUSY) /* else it is being removed as another's leftover */
+                unlink(part);
             return NULL;
+        }
         if (same_inode(io, part))
             return TAKE(io);
     }

@@ -482,8 +482,13 @@ struct io *file_open(const char *path, unsigned flags, struct err *e)
     } else {
         fd = open(path, mode_of(flags), 0666);
     }
-    if (fd >= 0)
-        return opened(fd, path, flags, e);
+    if (fd >= 0) {
+        struct io *io = opened(fd, path, flags, e);
+
+        if (!io && (flags & FILE_CREATE))
+            unlink(path);
+        return io;
+    }
     if (errno == EEXIST && (flags & FILE_CREATE))
         err_set(e, ERR_REFUSED, "'%s' exists already", path);
     else if (errno == ELOOP && (flags & FILE_NOFOLLOW))
