@@ -92,7 +92,7 @@ const struct codec codec_grain = {
     .bound = grain_bound,
     .level_min = 1,
     .level_max = 12,
-    .level_preset = 6,
+    .level_preset = 5,
     .library = "zlib",
 };
 
