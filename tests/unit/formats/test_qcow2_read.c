@@ -284,7 +284,7 @@ static const struct refused_case refused[] = {
     {"feature without a name", "qemu-img create -f qcow2 i 1M" POKE(79, "\\040"), NULL,
      ERR_UNSUPPORTED, "feature 5 (without a name)"},
     {"version 1", "qemu-img create -f qcow i 1M", NULL, ERR_UNSUPPORTED, "version 1"},
-    {"no such snapshot", "qemu-img create -f qcow2 i 1M", "x", ERR_FORMAT,
+    {"no such snapshot", "qemu-img create -f qcow2 i 1M", "x", ERR_USAGE,
      "no internal snapshot 'x'"},
     {"cut short: header", "qemu-img create -f qcow2 i 1M; truncate -s 100 i", NULL, ERR_FORMAT,
      "cut short"},
