@@ -68,6 +68,11 @@ static inline void write_file(const char *name, const void *data, size_t len)
     assert_int_equal(fclose(f), 0);
 }
 
+static inline void put_text(const char *name, const char *text)
+{
+    write_file(name, text, strlen(text));
+}
+
 static inline struct image *open_chain(const char *name, struct err *e)
 {
     struct image_options o = {.lock = IMAGE_LOCK_NONE};
