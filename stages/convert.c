@@ -198,6 +198,18 @@ static bool plan_notes(const struct machine_disk *d, const struct convert_target
     return note && opt_texts_add(&row->notes, note, e);
 }
 
+/* A device's room is its size. */
+static bool plan_device(struct machine_run *m, const struct machine_disk *d,
+                        const struct convert_target *t, uint64_t bound, struct err *e)
+{
+    uint64_t most = MAX(bound, target_measured(t->target));
+
+    return most <= t->device ||
+           plan_finding(m, "target.too-small", LAYER_FILE, SEVERITY_CRITICAL, ERR_SPACE, d->id,
+                        "choose a larger device", e, "the target '%s' has %s, disk %s needs %s",
+                        t->final, SIZE_TEXT(t->device), d->id, SIZE_TEXT(most));
+}
+
 static bool plan_disk(struct machine_run *m, const struct convert_options *o,
                       const struct machine_disk *d, struct plan_stage *row, struct buf *what,
                       struct err *e)
@@ -223,7 +235,7 @@ static bool plan_disk(struct machine_run *m, const struct convert_options *o,
     row->reads += t.method == COPY_CLONE ? 0 : estimate.stored;
     row->writes += need;
     row->estimate = row->estimate || need != bound;
-    return plan_space_add(m, t.dir, need, bound, e);
+    return t.device ? plan_device(m, d, &t, bound, e) : plan_space_add(m, t.dir, need, bound, e);
 }
 
 static bool plan(struct machine_run *m, unsigned index, struct plan_stage *row, struct err *e)

@@ -216,6 +216,18 @@ static bool all_own(struct machine_run *m, const struct convert_target *t, bool 
     return true;
 }
 
+static bool find_device(struct convert_target *t, struct err *e)
+{
+    AUTO(io_free) struct io *io = NULL;
+    struct stat st;
+
+    if (stat(t->final, &st) != 0 || !S_ISBLK(st.st_mode))
+        return true;
+    io = file_open(t->final, 0, e);
+    t->device = io ? io->size : 0;
+    return io;
+}
+
 bool convert_resolve(struct machine_run *m, const struct convert_options *o,
                      const struct machine_disk *d, struct convert_target *t, struct err *e)
 {
@@ -241,11 +253,12 @@ bool convert_resolve(struct machine_run *m, const struct convert_options *o,
         path = name_beside(d, t->driver, e);
     ok = path && output_resolve(path, &t->dir, &t->name, e) &&
          (t->final = mem_format(e, "%s/%s", t->dir, t->name)) && with_driver(m, o, d, t, e) &&
-         all_own(m, t, &own_output, e);
+         all_own(m, t, &own_output, e) && find_device(t, e);
     if (!ok)
         goto out;
     t->replace = o->exists == EXISTS_OVERWRITE || own_output;
-    t->method = !t->target->coder && can_share(d->image, t->dir) ? COPY_CLONE : COPY_READ;
+    t->method =
+        !t->target->coder && !t->device && can_share(d->image, t->dir) ? COPY_CLONE : COPY_READ;
     ok = make_recipe(t, e);
 out:
     opt_release(convert_disk_rows, &own);
