@@ -36,6 +36,7 @@ struct convert_target {
     char *dir, *name, *final; /* real folder, last part, both */
     char *options;            /* of the driver, as text */
     bool replace;             /* what is there may be replaced */
+    uint64_t device;          /* size of the block device at the name; 0: a file */
     struct target *target;    /* not written yet; taken over by the run */
     enum copy_method method;
     struct digest_value recipe;
