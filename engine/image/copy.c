@@ -314,8 +314,14 @@ static bool seal(struct engine *g, struct err *e)
 static bool write_created(struct engine *g, struct err *e)
 {
     struct target *t = g->target;
-    bool ok = g->measuring || meta_write(g, t->queue.items, t->queue.count, e);
+    struct io *io;
+    bool ok;
 
+    if (!t)
+        return true;
+    io = t->files.items[0].io;
+    ok = (io->fresh || !t->front || io_zero(io, 0, t->front, e)) &&
+         meta_write(g, t->queue.items, t->queue.count, e);
     meta_release(t->queue.items, t->queue.count);
     t->queue.count = 0;
     return ok;
@@ -325,8 +331,6 @@ bool engine_run(struct engine *g, struct err *e)
 {
     bool ok;
 
-    if (g->target && !write_created(g, e))
-        return false;
     if (!checkpoint_start(g, e))
         return false;
     ok = run_workers(g, e);
@@ -418,7 +422,7 @@ bool copy_run(struct copy *c, struct err *e)
     c->total = (struct copy_progress){0};
     c->tree_valid = false;
     ok = image_files(c->source, read_once, NULL, e) && engine_init(g, c, e) && reserve(g, e) &&
-         journal_replay(g, e) && count_work(g, e) && engine_run(g, e);
+         write_created(g, e) && journal_replay(g, e) && count_work(g, e) && engine_run(g, e);
     if (ok)
         finish_tree(g);
     /* What is durable is kept in any case; a failure of this only matters when all else went well.

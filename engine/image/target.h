@@ -73,9 +73,11 @@ struct target {
     uint64_t coded_unit;       /* CODED: guest bytes of one unit; 0: never coded */
     const struct codec *coder; /* NULL: plain */
     int coder_level;
-    bool coded_only;   /* every data unit must be coded (streamOptimized) */
-    bool coded_tail;   /* the last unit is encoded at its true length instead of zero-padded to
-                          coded_unit */
+    bool coded_only; /* every data unit must be coded (streamOptimized) */
+    bool coded_tail; /* the last unit is encoded at its true length instead of zero-padded to
+                        coded_unit */
+    uint64_t front; /* bytes at the start of file 0 with tables that are written only where they are
+                       used: a store that is not fresh is zeroed there first */
     bool sequential;   /* positions only grow, nothing is patched later: can feed a pipe */
     bool preallocated; /* every unit has its place from the start */
     bool reserve;      /* the engine reserves disk space for files up to their end

@@ -69,6 +69,7 @@ static bool begin(struct target *t, struct writer *w, struct err *e)
         if (!name || !target_add_file(t, name, &file, e))
             return false;
     }
+    t->front = w->split ? 0 : plan.overhead * VMDK_SECTOR;
     begin_extent(t, w, 0);
     return true;
 }
