@@ -106,7 +106,7 @@ static bool plan(struct machine_run *m, unsigned index, struct plan_stage *row, 
         const struct machine_disk *d = &m->disks[i];
 
         if (!preflight_image(m, d, e) || !preflight_host(m, d, e) ||
-            (!d->image->facts.encryption && !preflight_disk(m, d, e)) ||
+            (!preflight_encrypted(d->image) && !preflight_disk(m, d, e)) ||
             (o->target == FOR_AZURE && !check_azure(m, d, e)) ||
             (o->target == FOR_COMPACT && !check_compact(m, d, e)))
             return false;

@@ -5,6 +5,10 @@
 
 #include "machine_run.h"
 
+/* True when the container itself is encrypted, so that its data cannot be read. A raw disk that
+ * holds an encrypted volume is read as it is. */
+bool preflight_encrypted(const struct image *img);
+
 /* preflight_image.c: the container and its chain. */
 bool preflight_image(struct machine_run *m, const struct machine_disk *d, struct err *e);
 /* preflight_disk.c: what is on the virtual disk: partition table, encryption inside. */

@@ -56,6 +56,11 @@ static bool check_structure(struct machine_run *m, const struct machine_disk *d,
                         damage.count == 1 ? "" : "s", damage.first);
 }
 
+bool preflight_encrypted(const struct image *img)
+{
+    return img->facts.encryption && strcmp(img->driver->name, "raw") != 0;
+}
+
 static bool check_marks(struct machine_run *m, const struct machine_disk *d,
                         const struct image *img, struct err *e)
 {
@@ -68,7 +73,7 @@ static bool check_marks(struct machine_run *m, const struct machine_disk *d,
                                           ERR_NONE, d->id, "the machine was not shut down cleanly",
                                           e, "'%s' was not closed cleanly", img->path))
         return false;
-    if (img->facts.encryption &&
+    if (preflight_encrypted(img) &&
         !plan_finding(m, "image.encrypted", LAYER_CONTAINER, SEVERITY_CRITICAL, ERR_UNSUPPORTED,
                       d->id, "decrypt it with the program that wrote it", e,
                       "'%s' is encrypted (%s): its data cannot be read", img->path,
@@ -104,7 +109,7 @@ bool preflight_image(struct machine_run *m, const struct machine_disk *d, struct
         return false;
     for (struct image *img = d->image; img; img = img->parent)
         if (!check_marks(m, d, img, e) || !check_drops(m, d, img, e) ||
-            (!img->facts.encryption && !check_structure(m, d, img, e)))
+            (!preflight_encrypted(img) && !check_structure(m, d, img, e)))
             return false;
     return true;
 }
