@@ -82,7 +82,7 @@ static bool abandon(const struct job *job, const struct machine *machine,
     if (!path || access(path, F_OK) != 0)
         return path;
     s = state_open(options->state_dir, job->name, machine->name, e);
-    if (!s || !state_base(s, &r, e))
+    if (!s || !state_claim(s, e) || !state_base(s, &r, e))
         return false;
     ok = true;
     if (r.id && r.status != RUN_DONE) {

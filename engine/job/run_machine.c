@@ -60,6 +60,11 @@ static bool begin(struct machine_run *m, struct base *base, bool *ret_over, stru
 {
     bool restart = m->job->policy.source_changed == SOURCE_CHANGED_RESTART;
 
+    *ret_over = base->kind == BASE_DONE && !m->options->fresh;
+    if (*ret_over)
+        return true;
+    if (!state_claim(m->state, e))
+        return false;
     if (m->options->fresh) {
         if (!give_up(m, base, e))
             return false;
@@ -72,9 +77,6 @@ static bool begin(struct machine_run *m, struct base *base, bool *ret_over, stru
             return false;
         base->kind = BASE_NONE;
     }
-    *ret_over = base->kind == BASE_DONE;
-    if (*ret_over)
-        return true;
     if (base->kind == BASE_RESUME) {
         m->run = base->run.id;
         return state_reopen_run(m->state, m->run, e);
@@ -128,10 +130,13 @@ static bool run_stage(struct machine_run *m, unsigned index, struct err *e)
     const struct stage *stage = m->machine->stages[index].stage;
     const struct digest_value *identity = &m->identities[index];
 
+    bool was_done;
+
     m->stage = index;
     m->entered = true;
     run_event(m, EVENT_STARTED, NULL, NULL);
-    if (!state_put_stage(m->state, m->run, stage->name, identity, false, e) ||
+    if (!state_stage_done(m->state, m->run, identity, &was_done, e) ||
+        (was_done && !state_put_stage(m->state, m->run, stage->name, identity, false, e)) ||
         (stage->run && !stage->run(m, index, e)) ||
         !state_put_stage(m->state, m->run, stage->name, identity, true, e))
         return false;

@@ -267,11 +267,14 @@ struct state *state_open(const char *dir, const char *job, const char *machine, 
         !db_run(s, e, "PRAGMA synchronous=EXTRA", "") || !check_file(s, &empty, e) ||
         (empty && !create_schema(s, e)))
         return NULL;
+    return db_rows(s, e, take_number, &s->epoch, "SELECT epoch FROM owner", "") ? TAKE(s) : NULL;
+}
+
+bool state_claim(struct state *s, struct err *e)
+{
     make_reserve(s->reserve);
-    if (!db_run(s, e, "UPDATE owner SET epoch = epoch + 1, pid = ?", "i", (int64_t)getpid()) ||
-        !db_rows(s, e, take_number, &s->epoch, "SELECT epoch FROM owner", ""))
-        return NULL;
-    return TAKE(s);
+    return db_run(s, e, "UPDATE owner SET epoch = epoch + 1, pid = ?", "i", (int64_t)getpid()) &&
+           db_rows(s, e, take_number, &s->epoch, "SELECT epoch FROM owner", "");
 }
 
 struct state *state_peek(const char *dir, const char *job, const char *machine, struct err *e)
@@ -309,6 +312,9 @@ void state_close(struct state *s)
 {
     if (!s)
         return;
+    if (s->lock_fd >= 0)
+        state_flush_events(s, NULL);
+    events_forget(s);
     sqlite3_close_v2(s->db);
     if (s->lock_fd >= 0)
         close(s->lock_fd);

@@ -38,6 +38,9 @@ char *state_name(const char *dir, const char *job, const char *machine, struct e
 /* Moves an unusable database away (to NAME.broken); its lock must not be held. */
 bool state_move_away(const char *dir, const char *job, const char *machine, struct err *e);
 
+/* Becomes the owner: whoever owned it before can no longer commit. Once, before the first change.
+ */
+bool state_claim(struct state *s, struct err *e);
 /* True while this process still owns the state; ERR_BUSY otherwise. */
 bool state_owned(struct state *s, struct err *e);
 
@@ -159,7 +162,9 @@ struct state_event {
     char *disk, *stage, *text;
     uint64_t done, total;
 };
+/* Events are written with the next transaction, at most a checkpoint later. */
 bool state_add_event(struct state *s, int64_t run, const struct state_event *ev, struct err *e);
+bool state_flush_events(struct state *s, struct err *e);
 bool state_events(struct state *s, int64_t run,
                   bool (*each)(void *user, const struct state_event *), void *user, struct err *e);
 

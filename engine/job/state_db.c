@@ -137,9 +137,11 @@ bool state_owned(struct state *s, struct err *e)
 
 static bool once(struct state *s, db_work_fn *work, void *user, struct err *e)
 {
-    if (db_run(s, e, "BEGIN IMMEDIATE", "") && state_owned(s, e) && work(s, user, e) &&
-        db_run(s, e, "COMMIT", ""))
+    if (db_run(s, e, "BEGIN IMMEDIATE", "") && state_owned(s, e) && events_write(s, e) &&
+        work(s, user, e) && db_run(s, e, "COMMIT", "")) {
+        events_forget(s);
         return true;
+    }
     if (!sqlite3_get_autocommit(s->db))
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     return false;

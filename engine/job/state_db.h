@@ -11,13 +11,25 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+enum { STATE_EVENTS_QUEUED = 32 };
+
 struct state {
     sqlite3 *db;
     pthread_mutex_t lock; /* recursive: held for a whole transaction */
     char *path, *reserve;
     int lock_fd; /* -1: opened for reading */
     int64_t epoch;
+    struct queued_event { /* written with the next transaction */
+        int64_t run;
+        struct state_event ev;
+    } queue[STATE_EVENTS_QUEUED];
+    size_t queued;
 };
+
+/* state_log.c. Within a transaction: writes the queued events; they are forgotten once it is
+ * committed. */
+bool events_write(struct state *s, struct err *e);
+void events_forget(struct state *s);
 
 /* Statements are fault points and answer ERR_SPACE for a full disk. */
 bool db_run(struct state *s, struct err *e, const char *sql, const char *types, ...);

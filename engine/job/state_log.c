@@ -8,28 +8,74 @@
 #include <errno.h>
 #include <string.h>
 
-struct event_row {
-    int64_t run;
-    const struct state_event *ev;
-};
-
-static bool add_event(struct state *s, void *user, struct err *e)
+static void event_free(struct state_event *ev)
 {
-    const struct event_row *r = user;
-    const struct state_event *ev = r->ev;
+    free(ev->disk);
+    free(ev->stage);
+    free(ev->text);
+}
 
-    return db_run(s, e,
-                  "INSERT INTO events(run, time, kind, disk, stage, done, total, text)"
-                  " VALUES(?,?,?,?,?,?,?,?)",
-                  "iiittiit", r->run, ev->time, (int64_t)ev->kind, ev->disk, ev->stage,
-                  (int64_t)ev->done, (int64_t)ev->total, ev->text);
+bool events_write(struct state *s, struct err *e)
+{
+    for (size_t i = 0; i < s->queued; i++) {
+        const struct state_event *ev = &s->queue[i].ev;
+
+        if (!db_run(s, e,
+                    "INSERT INTO events(run, time, kind, disk, stage, done, total, text)"
+                    " VALUES(?,?,?,?,?,?,?,?)",
+                    "iiittiit", s->queue[i].run, ev->time, (int64_t)ev->kind, ev->disk, ev->stage,
+                    (int64_t)ev->done, (int64_t)ev->total, ev->text))
+            return false;
+    }
+    return true;
+}
+
+void events_forget(struct state *s)
+{
+    for (size_t i = 0; i < s->queued; i++)
+        event_free(&s->queue[i].ev);
+    s->queued = 0;
+}
+
+static bool nothing_more(struct state *s, void *user, struct err *e)
+{
+    (void)s;
+    (void)user;
+    (void)e;
+    return true;
+}
+
+bool state_flush_events(struct state *s, struct err *e)
+{
+    bool ok;
+
+    pthread_mutex_lock(&s->lock);
+    ok = !s->queued || db_transaction(s, nothing_more, NULL, e);
+    pthread_mutex_unlock(&s->lock);
+    return ok;
+}
+
+static char *copy_text(const char *text)
+{
+    return text ? mem_text(text, NULL) : NULL;
 }
 
 bool state_add_event(struct state *s, int64_t run, const struct state_event *ev, struct err *e)
 {
-    struct event_row r = {run, ev};
+    bool ok;
 
-    return db_transaction(s, add_event, &r, e);
+    pthread_mutex_lock(&s->lock);
+    ok = s->queued < STATE_EVENTS_QUEUED || state_flush_events(s, e);
+    if (ok) {
+        struct queued_event *q = &s->queue[s->queued++];
+
+        *q = (struct queued_event){run, *ev};
+        q->ev.disk = copy_text(ev->disk);
+        q->ev.stage = copy_text(ev->stage);
+        q->ev.text = copy_text(ev->text);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return ok;
 }
 
 struct each_event {

@@ -36,6 +36,7 @@ static struct state *open_state(void)
     struct state *s = state_open(dir, "job", "m", &e);
 
     assert_ok(s, &e);
+    assert_ok(state_claim(s, &e), &e);
     return s;
 }
 
@@ -149,6 +150,37 @@ static void test_runs(void **unused)
     state_run_release(&r);
     source_facts_release(&facts);
     source_facts_release(&back);
+    state_close(s);
+}
+
+static bool take_texts(void *user, const struct state_event *ev)
+{
+    buf_format(user, "%d:%s;", ev->kind, ev->text ? ev->text : "-");
+    return true;
+}
+
+/* Events wait for the next transaction, or for the end. */
+static void test_events(void **unused)
+{
+    struct state *s = open_state();
+    struct err e = ERR_INIT;
+    struct buf all = {0};
+    struct state_event ev = {.kind = 3, .text = (char *)"one", .stage = (char *)"verify"};
+    int64_t run = begin(s, 0);
+
+    (void)unused;
+    for (int i = 0; i < 40; i++)
+        assert_ok(state_add_event(s, run, &ev, &e), &e);
+    ev.text = NULL;
+    ev.kind = 1;
+    assert_ok(state_add_event(s, run, &ev, &e), &e);
+    state_close(s);
+    s = state_peek(dir, "job", "m", &e);
+    assert_ok(s, &e);
+    assert_ok(state_events(s, run, take_texts, &all, &e), &e);
+    assert_int_equal(all.len, 40 * strlen("3:one;") + strlen("1:-;"));
+    assert_string_equal(all.data + all.len - 4, "1:-;");
+    buf_release(&all);
     state_close(s);
 }
 
@@ -422,13 +454,13 @@ static void test_machines(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_one_process),
-        cmocka_unit_test(test_epoch),    cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_outputs),  cmocka_unit_test(test_own_output),
-        cmocka_unit_test(test_peek),     cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_newer),    cmocka_unit_test(test_full),
-        cmocka_unit_test(test_faults),   cmocka_unit_test(test_crash),
-        cmocka_unit_test(test_machines),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_one_process),
+        cmocka_unit_test(test_epoch),   cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_outputs), cmocka_unit_test(test_own_output),
+        cmocka_unit_test(test_peek),    cmocka_unit_test(test_events),
+        cmocka_unit_test(test_damaged), cmocka_unit_test(test_newer),
+        cmocka_unit_test(test_full),    cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_crash),   cmocka_unit_test(test_machines),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
