@@ -139,7 +139,7 @@ bool cmd_convert(struct cli *cli, struct err *e)
     struct conversion v = {.label = cli->args.items[1], .began = clock_mono()};
     bool ok = open_both(cli, &v, e) && write_target(cli, &v, e) && report(cli, &v, e);
 
-    if (!ok && e->kind == ERR_INTERRUPTED)
+    if (!ok && (e->kind == ERR_INTERRUPTED || e->kind == ERR_TERMINATED))
         err_while(e, "writing '%s', of which nothing is left", v.label);
     if (!ok && v.output)
         output_discard(v.output);

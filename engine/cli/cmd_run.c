@@ -17,7 +17,7 @@
 
 struct running {
     const struct cli *cli;
-    struct events events;
+    struct event_stream events;
     struct progress progress;
     size_t machines;
 };
@@ -36,7 +36,7 @@ static void on_event(void *user, const struct event *ev)
     AUTO(buf_release) struct buf label = {0}, line = {0};
     struct running *r = user;
 
-    events_write(&r->events, ev);
+    event_stream_write(&r->events, ev);
     event_label(ev, &label);
     switch (ev->kind) {
     case EVENT_PROGRESS:
@@ -301,10 +301,10 @@ bool cmd_run(struct cli *cli, struct err *e)
         return err_set(e, ERR_USAGE,
                        "--json and '--events -' both want standard output: give a file to one");
     job = jobs_load(cli, e);
-    if (!job || !events_open(&r.events, cli->events, e))
+    if (!job || !event_stream_open(&r.events, cli->events, e))
         return false;
     ok = run_loaded(&r, job, e);
-    events_close(&r.events);
+    event_stream_close(&r.events);
     return ok;
 }
 

@@ -8,16 +8,16 @@
 #include <errno.h>
 #include <string.h>
 
-bool events_open(struct events *events, const char *path, struct err *e)
+bool event_stream_open(struct event_stream *events, const char *path, struct err *e)
 {
-    *events = (struct events){0};
+    *events = (struct event_stream){0};
     if (!path)
         return true;
     events->to = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
     return events->to || err_errno(e, ERR_IO, errno, "cannot write events to '%s'", path);
 }
 
-void events_close(struct events *events)
+void event_stream_close(struct event_stream *events)
 {
     if (events->to && events->to != stdout)
         fclose(events->to);
@@ -35,7 +35,7 @@ const char *event_name(int kind)
     return kind >= 0 && kind <= EVENT_FAILED ? names[kind] : "unknown";
 }
 
-void events_write(struct events *events, const struct event *ev)
+void event_stream_write(struct event_stream *events, const struct event *ev)
 {
     AUTO(json_decref) json_t *line = NULL;
     AUTO(free) char *text = NULL;

@@ -6,16 +6,16 @@
 
 #include <stdio.h>
 
-struct events {
+struct event_stream {
     FILE *to;    /* NULL: nowhere */
     bool failed; /* a line could not be written: warned of once, then no more are written */
 };
 
 /* `path` NULL: none; "-": standard output. */
-bool events_open(struct events *events, const char *path, struct err *e);
-void events_close(struct events *events);
+bool event_stream_open(struct event_stream *events, const char *path, struct err *e);
+void event_stream_close(struct event_stream *events);
 /* One line, flushed: a reader sees it at once. */
-void events_write(struct events *events, const struct event *ev);
+void event_stream_write(struct event_stream *events, const struct event *ev);
 
 /* "started", "progress"... */
 const char *event_name(int kind);

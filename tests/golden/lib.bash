@@ -3,6 +3,7 @@
 set -u
 : "${STRATA:=build/strata}" "${SOURCE_DIR:=$(cd "$(dirname "$0")/../.." && pwd)}"
 STRATA=$(readlink -f "$STRATA")
+[ -x "$STRATA" ] || { echo "there is no program: set STRATA, or build build/strata"; exit 1; }
 expected=$SOURCE_DIR/tests/golden/$(basename "$0" .sh).expected
 work=$(mktemp -d "${TMPDIR:-/tmp}/strata-golden.XXXXXX")
 work=$(readlink -f "$work")
