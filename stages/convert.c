@@ -163,7 +163,9 @@ static bool plan_names(struct machine_run *m, const struct machine_disk *d,
             return false;
     if (!plan_mounted(m, d, out, e))
         return false;
-    if (!output_apart(out, d->image, &why))
+    for (size_t i = 0; i < m->source.disk_count && why.kind == ERR_NONE; i++)
+        output_apart(out, m->disks[i].image, &why);
+    if (why.kind != ERR_NONE)
         return plan_finding(m, "target.is-source", LAYER_FILE, SEVERITY_CRITICAL, why.kind, d->id,
                             NULL, e, "%s", why.text);
     if (!output_check(out, t->replace ? OUTPUT_OVERWRITE : 0, &why))

@@ -6,6 +6,7 @@
 #include "driver.h"
 #include "machine_run.h"
 #include "run_base.h"
+#include "run_clashes.h"
 #include "text.h"
 
 #include <stdarg.h>
@@ -265,8 +266,7 @@ static bool plan_one(struct machine_run *m, const char *state_dir, struct err *e
     struct base base = {0};
     bool ok;
 
-    plan->name = mem_text(m->machine->name, e);
-    if (!plan->name || !machine_read(m, e))
+    if (!machine_read(m, e))
         return false;
     if (state_dir)
         m->state = state_peek(state_dir, m->job->name, m->machine->name, NULL);
@@ -294,7 +294,9 @@ bool plan_machine(const struct job *job, const struct machine *machine, const ch
     struct machine_run m = {
         .job = job, .machine = machine, .plan = &plan, .fail_on = SEVERITY_CRITICAL};
     struct err why = ERR_INIT;
-    bool ok = plan_one(&m, state_dir, &why);
+    /* machines that clash are the job's mistake, told once: with its first machine */
+    bool ok = (plan.name = mem_text(machine->name, &why)) &&
+              (machine != job->machines || run_clashes(job, &why)) && plan_one(&m, state_dir, &why);
 
     if (!ok) {
         err_clear(&plan.verdict);
