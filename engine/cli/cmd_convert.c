@@ -9,6 +9,7 @@
 #include "doc.h"
 #include "file.h"
 #include "images.h"
+#include "log.h"
 #include "output.h"
 #include "print.h"
 #include "progress.h"
@@ -120,6 +121,9 @@ static bool open_both(const struct cli *cli, struct conversion *v, struct err *e
     v->source = images_open(cli, cli->args.items[0], cli->format, IMAGE_LOCK_READ, e);
     if (!v->source || !output_resolve(to, &dir, &name, e))
         return false;
+    if (opt_pairs_get(&v->source->facts.extra, "probed"))
+        log_note("'%s' is of no known format and is read as raw: '-f raw' says that this is right",
+                 cli->args.items[0]);
     v->target = images_target(cli, v->source, name, e);
     if (!v->target)
         return false;
