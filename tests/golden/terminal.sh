@@ -10,7 +10,7 @@ is() { # NAME WANTED GOT
 
 seq 1 99999999 | head -c 96M >big.raw
 mkdir to
-slow=(convert -O qcow2 -o compression=zlib -o level=9 -W 1 big.raw to/x.qcow2)
+slow=(convert -f raw -O qcow2 -o compression=zlib -o level=9 -W 1 big.raw to/x.qcow2)
 begun() { while [ -z "$(ls -A to)" ] && kill -0 "$1"; do sleep 0.05; done; }
 
 note "a signal stops a conversion, and nothing is left"
