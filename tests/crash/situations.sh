@@ -136,6 +136,13 @@ expect 6 "a command that fails" 'false' run i.yaml
 { [ -e failed ] && [ -e always ] && [ ! -e succeeded ]; } || bad "commands after a failure: $(ls)"
 job i a.qcow2 '[{command: {run: [sleep, "30"], timeout: 1s}}]'; expect 6 "a command that takes too long" 'timeout' run --fresh i.yaml
 
+# contents that change between writing and verifying
+reset; job v a.qcow2 "[$convert, {command: {run: [sh, -c, 'printf X | dd of=\$STRATA_OUTPUTS bs=1 seek=5242885 conv=notrunc status=none']}}, verify]"
+expect 1 "a verify that finds a difference" 'offset 5242880 ' run v.yaml
+[ -e out/a.raw ] && bad "published all the same"
+job v a.qcow2 "[$convert, {verify: {against: $(printf '0%.0s' {1..64})}}]"
+expect 1 "a verify against another digest" 'digest' run --fresh v.yaml
+
 # side by side, and one after the other
 reset; disk b.qcow2
 printf 'strata: 1\nname: j\npolicy: {parallel: 2}\nmachines: [{name: m, source: a.qcow2}, {name: bad, source: none}, {name: n, source: b.qcow2}]\nstages: [{convert: {format: raw, to: "out/${machine}"}}, verify]\n' >j.yaml
