@@ -4,6 +4,7 @@
 # label: quick
 # timeout: 300
 set -u
+export TZ=UTC
 : "${STRATA:?}"
 command -v qemu-img >/dev/null && command -v qemu-io >/dev/null || { echo "skipped: qemu-img and qemu-io are not installed"; exit 77; }
 STRATA=$(readlink -f "$STRATA")
@@ -74,6 +75,15 @@ interrupt b.yaml; sed -i 's/disk: 8M/disk: 800M/' b.yaml
 expect 0 "goes on after SIGINT, SIGTERM and SIGKILL" '' run b.yaml
 qemu-img compare -q a.qcow2 out/a.raw || bad "other contents"
 [ "$(ls -A out)" = a.raw ] || bad "left behind: $(ls -A out)"
+
+# the date is that of the start, and a clock that was set back does no harm
+reset; job p a.qcow2 '[preflight, {convert: {format: raw, to: "out/${date}.raw"}}, verify]' "$slow"
+STRATA_NOW=1700000000 interrupt p.yaml; sed -i 's/disk: 8M/disk: 800M/' p.yaml
+export STRATA_NOW=1600000000
+expect 0 "a clock that was set back" '' run p.yaml
+unset STRATA_NOW
+[ "$(ls -A out)" = 2023-11-14.raw ] || bad "other names: $(ls -A out)"
+expect 0 "an unchanged run of another day" unchanged run p.yaml
 
 # a source that changes
 reset; job c a.qcow2 "[$convert, verify]" "$slow"
