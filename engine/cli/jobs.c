@@ -27,8 +27,11 @@ static void print_mistakes(const struct mistakes *m, const struct err *e)
 
 struct job *jobs_load(const struct cli *cli, struct err *e)
 {
-    const struct job_overrides overrides = {
-        .vars = cli->vars, .machines = cli->machines, .tags = cli->tags, .allow = cli->allow};
+    const struct job_overrides overrides = {.vars = cli->vars,
+                                            .machines = cli->machines,
+                                            .tags = cli->tags,
+                                            .allow = cli->allow,
+                                            .state_dir = cli->fresh ? NULL : cli->state_dir};
     struct mistakes mistakes = {0};
     struct job *job = job_load(cli->args.items[0], &overrides, &mistakes, e);
 

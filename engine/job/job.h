@@ -61,6 +61,7 @@ struct machine {
     size_t stage_count;
     struct opt_texts tags;
     struct opt_pairs vars; /* job's, machine's, --var: the winning values, as a stage's texts */
+    struct opt_pairs env;  /* every ${env:NAME} in its texts, and what it gave */
     struct hardware hardware;
     struct mark at;
 };
@@ -99,6 +100,9 @@ struct job_overrides {
     struct opt_texts machines; /* --machine GLOB; empty: all */
     struct opt_texts tags;     /* --tag; empty: all */
     struct opt_texts allow;    /* --allow DIR */
+    /* Where unfinished runs are recorded: a machine that has one, with sources that did not change,
+     * gets the values of ${env:NAME} that its run began with. NULL: the present ones for all. */
+    const char *state_dir;
 };
 
 /* NULL with ERR_USAGE when there are mistakes (their number in the text, details in `m`), or with

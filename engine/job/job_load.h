@@ -3,6 +3,7 @@
  *   job.c           the document as a whole, filters
  *   job_rows.c      the keys of the language: one table a map
  *   job_vars.c      variables
+ *   job_env.c       ${env:NAME}, frozen while a run is unfinished
  *   job_secrets.c   secrets: where they are, and fetching them
  *   job_machines.c  machines from lists, globs, CSV files and images
  *   job_stages.c    the stages of a machine and their order
@@ -82,6 +83,9 @@ struct scope {
     const char *machine;   /* NULL: outside machines */
     enum text_use use;
     VEC(struct var) vars;
+    const char *state_dir; /* as struct job_overrides */
+    struct opt_pairs *env; /* values of ${env:NAME} used so far; NULL: they are not kept */
+    bool env_read;         /* what an unfinished run recorded is in `env` */
 };
 
 void scope_release(struct scope *s);
@@ -96,6 +100,8 @@ char *scope_expand(void *scope, const char *text, struct err *e);
 /* Every variable's value; those that have none become mistakes. */
 bool scope_values(struct scope *s, struct opt_pairs *ret, struct err *e);
 bool var_name_valid(const char *name);
+/* What ${env:NAME} is here, borrowed; NULL without an error when there is no such variable. */
+const char *env_value(struct scope *s, const char *name, struct err *e);
 /* What TEXT_COMMAND left in a text, from `values` (may be NULL). Owned. */
 char *vars_fill(const char *text, const struct opt_pairs *values, struct err *e);
 

@@ -61,6 +61,7 @@ void machine_release(struct machine *m)
     hardware_release(&m->hardware);
     opt_texts_release(&m->tags);
     opt_pairs_release(&m->vars);
+    opt_pairs_release(&m->env);
     free(m->name);
     free(m->source);
     *m = (struct machine){0};
@@ -251,8 +252,10 @@ static bool add_machine(struct job_loader *l, const struct spec *spec)
         mistake_add(l->mistakes, spec->at, "the job has more than %d machines", JOB_MACHINES_MAX);
         return true;
     }
-    ok = loader_scope(l, spec->name, node_get(spec->entry, "vars"), spec->row, spec->at, &scope) &&
-         decode_machine(l, spec, &scope, &m);
+    ok = loader_scope(l, spec->name, node_get(spec->entry, "vars"), spec->row, spec->at, &scope);
+    scope.state_dir = l->overrides->state_dir;
+    scope.env = spec->dry ? NULL : &m.env;
+    ok = ok && decode_machine(l, spec, &scope, &m);
     scope_release(&scope);
     if (!ok || spec->dry || !VEC_PUSH(&l->machines, m, l->e))
         machine_release(&m);

@@ -194,10 +194,11 @@ static bool add_name(struct scope *s, struct buf *out, const char *name, unsigne
     if (text_starts(name, "secret:"))
         return add_secret(s, out, name + 7, e);
     if (text_starts(name, "env:")) {
-        const char *value = getenv(name + 4);
+        const char *value = env_value(s, name + 4, e);
 
         if (!value)
-            return err_set(e, ERR_USAGE, "the environment has no variable '%s'", name + 4);
+            return e->kind == ERR_NONE &&
+                   err_set(e, ERR_USAGE, "the environment has no variable '%s'", name + 4);
         add_escaped(out, value);
         return true;
     }

@@ -79,9 +79,9 @@ static bool begin(struct machine_run *m, struct base *base, bool *ret_over, stru
     }
     if (base->kind == BASE_RESUME) {
         m->run = base->run.id;
-        return state_reopen_run(m->state, m->run, e);
+        return state_reopen_run(m->state, m->run, &m->machine->env, e);
     }
-    return state_begin_run(m->state, m->job->path, m->date,
+    return state_begin_run(m->state, m->job->path, m->date, &m->machine->env,
                            base->kind == BASE_CONTINUE ? base->run.id : 0, &m->run, e);
 }
 

@@ -38,6 +38,7 @@ static const char schema[] =
     " date TEXT, job_path TEXT, status INTEGER, kind INTEGER, stage TEXT, text TEXT,"
     " before_bytes INTEGER, after_bytes INTEGER, read_bytes INTEGER, written_bytes INTEGER,"
     " resumed_bytes INTEGER, seconds INTEGER);"
+    "CREATE TABLE environment(run INTEGER, name TEXT, value TEXT, PRIMARY KEY(run, name));"
     "CREATE TABLE sources(run INTEGER, path TEXT, size INTEGER, inode INTEGER, mtime_ns INTEGER,"
     " ctime_ns INTEGER);"
     "CREATE INDEX sources_run ON sources(run);"

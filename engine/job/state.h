@@ -78,11 +78,14 @@ bool state_base(struct state *s, struct state_run *ret, struct err *e);
 bool state_last(struct state *s, struct state_run *ret, struct err *e);
 bool state_history(struct state *s, bool (*each)(void *user, const struct state_run *r), void *user,
                    struct err *e);
-/* Begins a run; with `base`, everything of that run (sources, stages, outputs) is taken over. */
-bool state_begin_run(struct state *s, const char *job_path, const char *date, int64_t base,
-                     int64_t *ret_run, struct err *e);
-/* Goes on with an unfinished run. */
-bool state_reopen_run(struct state *s, int64_t run, struct err *e);
+/* Begins a run; with `base`, everything of that run (sources, stages, outputs) is taken over.
+ * `env`: what ${env:NAME} is in it. */
+bool state_begin_run(struct state *s, const char *job_path, const char *date,
+                     const struct opt_pairs *env, int64_t base, int64_t *ret_run, struct err *e);
+/* Goes on with an unfinished run. Of `env`, what the run has no value of yet is added. */
+bool state_reopen_run(struct state *s, int64_t run, const struct opt_pairs *env, struct err *e);
+/* Adds what ${env:NAME} is in the run to `ret`. */
+bool state_env(struct state *s, int64_t run, struct opt_pairs *ret, struct err *e);
 /* Stores how the run ended: status, kind, stage, text and the numbers of `r`. */
 bool state_end_run(struct state *s, const struct state_run *r, struct err *e);
 

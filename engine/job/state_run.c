@@ -110,8 +110,35 @@ bool state_history(struct state *s, bool (*each)(void *user, const struct state_
     return db_rows(s, e, give_run, &ctx, "SELECT " RUN_COLUMNS " FROM runs ORDER BY id", "");
 }
 
+/* A value stays what it was when the run first used it. */
+static bool put_env(struct state *s, int64_t run, const struct opt_pairs *env, struct err *e)
+{
+    for (size_t i = 0; i < env->count; i++)
+        if (!db_run(s, e, "INSERT OR IGNORE INTO environment VALUES(?,?,?)", "itt", run,
+                    env->items[i].key, env->items[i].value))
+            return false;
+    return true;
+}
+
+static bool take_env(void *user, sqlite3_stmt *row, struct err *e)
+{
+    const char *name = (const char *)sqlite3_column_text(row, 0);
+    const char *value = (const char *)sqlite3_column_text(row, 1);
+
+    if (!name || !value)
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return opt_pairs_add(user, name, value, e);
+}
+
+bool state_env(struct state *s, int64_t run, struct opt_pairs *ret, struct err *e)
+{
+    return db_rows(s, e, take_env, ret, "SELECT name, value FROM environment WHERE run = ?", "i",
+                   run);
+}
+
 struct begin {
     const char *job_path, *date;
+    const struct opt_pairs *env;
     int64_t base, run;
 };
 
@@ -125,6 +152,8 @@ static bool begin_run(struct state *s, void *user, struct err *e)
                 "itt", clock_now(), b->date, b->job_path))
         return false;
     b->run = sqlite3_last_insert_rowid(s->db);
+    if (!put_env(s, b->run, b->env, e))
+        return false;
     return !b->base ||
            (db_run(s, e,
                    "INSERT INTO sources SELECT ?, path, size, inode, mtime_ns, ctime_ns FROM"
@@ -137,10 +166,10 @@ static bool begin_run(struct state *s, void *user, struct err *e)
             db_run(s, e, "UPDATE outputs SET run = ? WHERE run = ?", "ii", b->run, b->base));
 }
 
-bool state_begin_run(struct state *s, const char *job_path, const char *date, int64_t base,
-                     int64_t *ret_run, struct err *e)
+bool state_begin_run(struct state *s, const char *job_path, const char *date,
+                     const struct opt_pairs *env, int64_t base, int64_t *ret_run, struct err *e)
 {
-    struct begin b = {job_path, date, base, 0};
+    struct begin b = {job_path, date, env, base, 0};
 
     if (!db_transaction(s, begin_run, &b, e))
         return false;
@@ -150,13 +179,18 @@ bool state_begin_run(struct state *s, const char *job_path, const char *date, in
 
 static bool reopen_run(struct state *s, void *user, struct err *e)
 {
+    const struct begin *b = user;
+
     return db_run(s, e, "UPDATE runs SET status = 0, kind = 0, finished = NULL WHERE id = ?", "i",
-                  *(int64_t *)user);
+                  b->run) &&
+           put_env(s, b->run, b->env, e);
 }
 
-bool state_reopen_run(struct state *s, int64_t run, struct err *e)
+bool state_reopen_run(struct state *s, int64_t run, const struct opt_pairs *env, struct err *e)
 {
-    return db_transaction(s, reopen_run, &run, e);
+    struct begin b = {.env = env, .run = run};
+
+    return db_transaction(s, reopen_run, &b, e);
 }
 
 static bool end_run(struct state *s, void *user, struct err *e)

@@ -85,6 +85,16 @@ unset STRATA_NOW
 [ "$(ls -A out)" = 2023-11-14.raw ] || bad "other names: $(ls -A out)"
 expect 0 "an unchanged run of another day" unchanged run p.yaml
 
+# and so is the environment, for the machine's texts
+reset; job q a.qcow2 '[preflight, {convert: {format: raw, to: "out/${env:WAVE}.raw"}}, verify]' "$slow"
+WAVE=one interrupt q.yaml; sed -i 's/disk: 8M/disk: 800M/' q.yaml
+WAVE=two "$STRATA" --state state plan q.yaml >said 2>&1
+grep -q "goes on at" said || bad "the plan begins again"; grep -q "out/one.raw" said || bad "the plan renames the target"
+expect 0 "an environment that changed while interrupted" '' run q.yaml
+[ "$(ls -A out)" = one.raw ] || bad "other names: $(ls -A out)"
+WAVE=two expect 0 "a new run takes the present environment" '' run q.yaml
+[ "$(ls -A out | tr '\n' ' ')" = "one.raw two.raw " ] || bad "the new run wrote: $(ls -A out)"
+
 # a source that changes
 reset; job c a.qcow2 "[$convert, verify]" "$slow"
 interrupt c.yaml; qemu-io -f qcow2 -c 'write -P 7 0 64k' a.qcow2 >/dev/null

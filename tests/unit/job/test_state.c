@@ -48,9 +48,11 @@ static char *db_path(void)
 static int64_t begin(struct state *s, int64_t base)
 {
     struct err e = ERR_INIT;
+    struct opt_pair pairs[] = {{(char *)"WAVE", (char *)"three"}};
+    const struct opt_pairs env = {pairs, 1, 1};
     int64_t run;
 
-    assert_ok(state_begin_run(s, "/j.yaml", "2026-11-23", base, &run, &e), &e);
+    assert_ok(state_begin_run(s, "/j.yaml", "2026-11-23", &env, base, &run, &e), &e);
     return run;
 }
 
@@ -157,6 +159,26 @@ static bool take_texts(void *user, const struct state_event *ev)
 {
     buf_format(user, "%d:%s;", ev->kind, ev->text ? ev->text : "-");
     return true;
+}
+
+/* The environment of a run stays what it was at first, and only gains names. */
+static void test_env(void **unused)
+{
+    struct opt_pair pairs[] = {{(char *)"WAVE", (char *)"four"}, {(char *)"POOL", (char *)"/srv"}};
+    const struct opt_pairs later = {pairs, 2, 2};
+    struct state *s = open_state();
+    struct opt_pairs env = {0};
+    struct err e = ERR_INIT;
+    int64_t run = begin(s, 0);
+
+    (void)unused;
+    assert_ok(state_reopen_run(s, run, &later, &e), &e);
+    assert_ok(state_env(s, run, &env, &e), &e);
+    assert_int_equal(env.count, 2);
+    assert_string_equal(opt_pairs_get(&env, "WAVE"), "three");
+    assert_string_equal(opt_pairs_get(&env, "POOL"), "/srv");
+    opt_pairs_release(&env);
+    state_close(s);
 }
 
 /* Events wait for the next transaction, or for the end. */
@@ -420,7 +442,7 @@ static void test_crash(void **unused)
     if (pid == 0) {
         s = state_open(dir, "crash", "m", NULL);
         if (s)
-            state_begin_run(s, "/j", "2026-01-01", 0, &(int64_t){0}, NULL);
+            state_begin_run(s, "/j", "2026-01-01", &(struct opt_pairs){0}, 0, &(int64_t){0}, NULL);
         _exit(s ? 0 : 1);
     }
     waitpid(pid, &status, 0);
@@ -461,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_damaged), cmocka_unit_test(test_newer),
         cmocka_unit_test(test_full),    cmocka_unit_test(test_faults),
         cmocka_unit_test(test_crash),   cmocka_unit_test(test_machines),
+        cmocka_unit_test(test_env),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
