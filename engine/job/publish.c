@@ -2,7 +2,6 @@
  * what of them is recorded, and in which order. */
 #include "publish.h"
 
-#include "bytes.h"
 #include "file.h"
 #include "identity.h"
 #include "text.h"
@@ -11,11 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum {
-    WIPE = 1 << 20, /* both ends of a device: where signatures lie */
-    HOLD = 4096,    /* the first block of a device, written last */
-};
 
 void run_output_free(struct run_output *o)
 {
@@ -239,31 +233,6 @@ static bool fill_row(struct machine_run *m, struct state_output *row, const stru
     return true;
 }
 
-/* Nobody takes a half-written device for a disk: its first block is held back until it is sealed.
- */
-static bool hold_first_block(struct run_output *o, struct err *e)
-{
-    struct target_file *file = &o->target->files.items[0];
-    struct io *held;
-
-    if (!o->files->device)
-        return true;
-    held = io_hold(file->io, HOLD, e);
-    if (!held)
-        return false;
-    io_free(file->io);
-    file->io = held;
-    return true;
-}
-
-static bool wipe(struct io *io, struct err *e)
-{
-    uint64_t head = MIN((uint64_t)WIPE, io->size), tail = MIN((uint64_t)WIPE, io->size - head);
-
-    return io_zero(io, 0, head, e) && (!tail || io_zero(io, io->size - tail, tail, e)) &&
-           io_sync(io, e);
-}
-
 /* The intent is durable before the first file is made. */
 static bool begin_new(struct machine_run *m, struct run_output *o, const struct output_request *rq,
                       struct err *e)
@@ -275,7 +244,7 @@ static bool begin_new(struct machine_run *m, struct run_output *o, const struct 
         return false;
     for (size_t i = 0; i < o->files->count; i++)
         o->row.files.items[i].ino = o->files->files[i].ino;
-    if ((o->files->device && !wipe(o->target->files.items[0].io, e)) || !hold_first_block(o, e))
+    if (!output_device_begin(o->files, false, e))
         return false;
     o->row.status = OUTPUT_WRITING;
     return state_put_output(m->state, &o->row, e);
@@ -299,7 +268,7 @@ bool run_output_begin(struct machine_run *m, struct target *target, const struct
         o->files = files;
         *ret = o;
         return output_create(files, OUTPUT_RESUME | (rq->replace ? OUTPUT_OVERWRITE : 0), e) &&
-               hold_first_block(o, e);
+               output_device_begin(files, true, e);
     }
     if ((o && !forget(m, o, e)) || !(o = mem_new(struct run_output, e)) ||
         !VEC_PUSH(&m->outputs, o, e)) {
@@ -329,7 +298,7 @@ static bool note_file(struct state_file *f, const char *path, struct err *e)
 bool run_output_seal(struct machine_run *m, struct run_output *o, const struct digest_value *tree,
                      struct err *e)
 {
-    if (o->files->device && !io_hold_release(o->target->files.items[0].io, e))
+    if (!output_device_end(o->files, e))
         return false;
     for (size_t i = 0; i < o->row.files.count; i++)
         if (!note_file(&o->row.files.items[i], o->row.files.items[i].part, e))
