@@ -21,6 +21,7 @@ static const struct opt_row rows[] = {
     {.key = "format",
      .type = OPT_TEXT,
      .at = OPT_AT(struct convert_options, format, char *),
+     .check = driver_known,
      .help = "container to write: raw, qcow2, vmdk, vhd; default: the source's"},
     {.key = "to",
      .type = OPT_TEXT,
@@ -33,7 +34,9 @@ static const struct opt_row rows[] = {
      .help = "write only the disk with this id"},
     {.key = "disks",
      .type = OPT_NODE,
+     .flags = OPT_NAMED,
      .at = OPT_AT(struct convert_options, disks, const struct node *),
+     .sub = convert_disk_rows,
      .help = "by disk id: other values for 'to' and 'format', or 'skip: yes'"},
     {.key = "exists",
      .type = OPT_WORD,
@@ -107,12 +110,10 @@ static bool check(struct machine_run *m, unsigned index, struct err *e)
 
     if (o->disk && !has_disk(m, o->disk))
         return unknown_disk(m, o->disk, e);
-    if (o->disks && o->disks->kind != NODE_MAP)
-        return err_set(e, ERR_USAGE, "'disks' is a map of disk ids");
     for (size_t i = 0; o->disks && i < o->disks->count; i++)
         if (!has_disk(m, o->disks->keys[i]))
             return unknown_disk(m, o->disks->keys[i], e);
-    return !o->format || driver_named(o->format, e);
+    return true;
 }
 
 static bool targets(struct machine_run *m, unsigned index, struct opt_texts *ret, struct err *e)

@@ -24,6 +24,7 @@ const struct opt_row convert_disk_rows[] = {
     {.key = "format",
      .type = OPT_TEXT,
      .at = OPT_AT(struct convert_disk, format, char *),
+     .check = driver_known,
      .help = "format of this disk's target"},
     {.key = "skip",
      .type = OPT_BOOL,
@@ -46,8 +47,7 @@ void convert_target_release(struct convert_target *t)
 bool convert_disk_options(const struct convert_options *o, const struct machine_disk *d,
                           struct convert_disk *ret, struct err *e)
 {
-    const struct node *own =
-        o->disks && o->disks->kind == NODE_MAP ? node_get(o->disks, d->id) : NULL;
+    const struct node *own = o->disks ? node_get(o->disks, d->id) : NULL;
     struct mistakes mistakes = {0};
     struct decode decode = {.mistakes = &mistakes};
     bool ok = rows_decode(convert_disk_rows, own, ret, &decode);

@@ -73,5 +73,7 @@ const struct driver *const *drivers_all(void);
 const struct driver *driver_find(const char *name);
 /* ERR_USAGE with the nearest name when unknown. */
 const struct driver *driver_named(const char *name, struct err *e);
+/* The same as an option row's check. */
+bool driver_known(const char *name, struct err *e);
 
 #endif

@@ -60,6 +60,11 @@ const struct driver *driver_named(const char *name, struct err *e)
     return NULL;
 }
 
+bool driver_known(const char *name, struct err *e)
+{
+    return driver_named(name, e);
+}
+
 void parent_ref_release(struct parent_ref *p)
 {
     if (!p)

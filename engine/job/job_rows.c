@@ -3,6 +3,7 @@
 #include "job_load.h"
 
 #include "bytes.h"
+#include "driver.h"
 #include "text.h"
 
 #include <ctype.h>
@@ -167,6 +168,7 @@ const struct opt_row job_disk_rows[] = {
     {.key = "format",
      .type = OPT_TEXT,
      AT(job_disk, format, char *),
+     .check = driver_known,
      .help = "format; default: found out from the contents"},
     {.key = "skip",
      .type = OPT_BOOL,

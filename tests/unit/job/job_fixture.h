@@ -3,6 +3,7 @@
 #define TESTS_JOB_FIXTURE_H
 
 #include "bytes.h"
+#include "formats.h"
 #include "job.h"
 #include "stage.h"
 
@@ -179,6 +180,7 @@ static inline void load(struct loaded *l, const char *text, const struct job_ove
     char path[1024];
 
     *l = (struct loaded){0};
+    drivers_register(formats_table);
     stages_register(fake_stages);
     put("j.yaml", text);
     snprintf(path, sizeof(path), "%s/j.yaml", test_dir());

@@ -53,6 +53,7 @@ static void each_fault(const char *text, bool loads)
     enum err_kind kind;
     long points;
 
+    drivers_register(formats_table);
     stages_register(fake_stages);
     put("j.yaml", text);
     put("m.vmx",
@@ -92,6 +93,7 @@ static void test_schema(void **state)
     long points;
 
     (void)state;
+    drivers_register(formats_table);
     stages_register(fake_stages);
     fault_count();
     schema = job_schema(&e);

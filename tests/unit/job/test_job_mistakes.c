@@ -136,6 +136,8 @@ static const struct row rows[] = {
      "3:29: without a source, 'disks' is a list of images", NULL},
     {"disk list with a source", HEAD "machines: [{name: a, source: a.vmx, disks: [b]}]\n" STAGES,
      "3:44: with a source, 'disks' is a map", NULL},
+    {"unknown format", HEAD "machines: [{name: a, disks: [{path: x, format: qcow}]}]\n" STAGES,
+     "3:48: 'format': there is no format 'qcow'; did you mean 'qcow2'?", NULL},
     {"disk without a path", HEAD "machines: [{name: a, disks: [{format: raw}]}]\n" STAGES,
      "3:30: a disk of the list needs a 'path'", NULL},
     {"disk key", HEAD "machines: [{name: a, disks: [{pth: x}]}]\n" STAGES,
