@@ -22,6 +22,11 @@ static const struct {
      "repair it in the guest: 'sgdisk -e' writes both again"},
     {PTABLE_GPT_BACKUP, "table.gpt-backup", SEVERITY_WARNING,
      "usual after a disk was grown: 'sgdisk -e' moves it to the end"},
+    {PTABLE_GPT_MBR, "table.gpt-mbr", SEVERITY_WARNING,
+     "some programs take the disk for an empty one: in the guest, 'gdisk' writes it again"},
+    {PTABLE_BAD_ENTRY, "table.bad-entry", SEVERITY_WARNING,
+     "it is left out: look at the table in the guest"},
+    {PTABLE_TOO_MANY, "table.too-many", SEVERITY_INFO, NULL},
     {PTABLE_EBR_BROKEN, "table.logical", SEVERITY_WARNING, NULL},
     {PTABLE_SECTOR_SIZE, "table.sector-size", SEVERITY_WARNING,
      "the target keeps the disk's sector size: the guest will see the table as now"},
@@ -35,7 +40,7 @@ static bool check_table(struct machine_run *m, const struct machine_disk *d,
         if ((table->issues & issues[i].issue) &&
             !plan_finding(m, issues[i].id, LAYER_TABLE, issues[i].severity, ERR_REFUSED, d->id,
                           issues[i].advice, e, "the partition table of disk %s: %s", d->id,
-                          table->issue_text))
+                          ptable_issue_text(table, issues[i].issue)))
             return false;
     return true;
 }

@@ -13,20 +13,32 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *ptable_issue_text(const struct ptable *p, enum ptable_issue issue)
+{
+    return p->issue_texts[__builtin_ctz(issue)];
+}
+
 void ptable_found(struct ptable_scan *s, enum ptable_issue issue, const char *fmt, ...)
 {
-    char *text = s->t->issue_text;
-    size_t len = strlen(text), room = sizeof(s->t->issue_text);
     va_list args;
 
     if (s->t->issues & issue)
         return;
     s->t->issues |= issue;
-    if (len + 2 < room && len)
-        len += (size_t)snprintf(text + len, room - len, "; ");
     va_start(args, fmt);
-    vsnprintf(text + len, room - len, fmt, args);
+    vsnprintf(s->t->issue_texts[__builtin_ctz(issue)], PTABLE_TEXT_MAX, fmt, args);
     va_end(args);
+}
+
+static void join_texts(struct ptable *t)
+{
+    const size_t room = sizeof(t->issue_text);
+    size_t len = 0;
+
+    for (size_t i = 0; i < PTABLE_ISSUES && len < room; i++)
+        if (t->issues & 1u << i)
+            len += (size_t)snprintf(t->issue_text + len, room - len, "%s%s", len ? "; " : "",
+                                    t->issue_texts[i]);
 }
 
 struct partition ptable_range(uint64_t start, uint64_t count, uint32_t sector_size)
@@ -155,6 +167,7 @@ bool ptable_read(struct image *img, struct ptable *ret, struct err *e)
         ptable_release(&t);
         return err_while(e, "reading the partition table of '%s'", img->path);
     }
+    join_texts(&t);
     *ret = t;
     return true;
 }

@@ -35,14 +35,19 @@ enum ptable_issue {
     PTABLE_TOO_MANY = 256,   /* more than PTABLE_PARTITIONS_MAX: the rest counts in `end` only */
     PTABLE_BAD_ENTRY = 512,  /* a GPT entry that ends before it starts, or starts past 2^63 */
 };
+enum {
+    PTABLE_ISSUES = 10,
+    PTABLE_TEXT_MAX = 128, /* the longest names three numbers */
+};
 
 struct ptable {
     enum ptable_kind kind;
     uint32_t sector_size; /* the one the table was written for */
     struct partition *items;
     size_t count;
-    unsigned issues;      /* enum ptable_issue */
-    char issue_text[512]; /* what and where, for people; empty without issues */
+    unsigned issues;                                  /* enum ptable_issue */
+    char issue_texts[PTABLE_ISSUES][PTABLE_TEXT_MAX]; /* what and where, by the issue's bit */
+    char issue_text[512]; /* all of them, as far as they fit; empty without issues */
     bool hybrid;          /* GPT with real MBR entries as well */
     uint64_t end;         /* first byte behind the last partition, unlisted ones included */
     uint64_t backup_len;  /* GPT: bytes of the backup table and header, at the end of the disk */
@@ -53,6 +58,8 @@ struct ptable {
  * announces a GPT of which nothing is left is kind GPT with both GPT issues and no partitions. */
 bool ptable_read(struct image *img, struct ptable *ret, struct err *e);
 void ptable_release(struct ptable *p);
+/* What was found of one issue; empty without it. */
+const char *ptable_issue_text(const struct ptable *p, enum ptable_issue issue);
 /* First byte behind the last partition (and behind the backup GPT's need, when `with_backup`); 0
  * without table. */
 uint64_t ptable_end(const struct ptable *p, bool with_backup);

@@ -234,7 +234,7 @@ static bool list_table(struct ptable_scan *s, const struct copy *used, const str
 static bool list_lost(struct ptable_scan *s, const struct mbr *m, struct err *e)
 {
     ptable_found(s, PTABLE_GPT_PRIMARY, "the MBR announces a GPT, but neither copy of it is whole");
-    s->t->issues |= PTABLE_GPT_BACKUP;
+    ptable_found(s, PTABLE_GPT_BACKUP, "there is no backup GPT to read in its place");
     s->t->backup_len = TABLE_USUAL + s->t->sector_size;
     return mbr_list(s, m, e);
 }

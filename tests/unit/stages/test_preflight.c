@@ -60,6 +60,10 @@ static const struct situation {
     {"a GPT that lost its backup",
      "truncate -s 64M a; printf 'label: gpt\\n2048,40960\\n' | sfdisk -q a; truncate -s 96M a", "a",
      "[preflight]", "table.gpt-backup", SEVERITY_WARNING, ERR_NONE},
+    {"a GPT without its protective MBR",
+     "truncate -s 64M a; printf 'label: gpt\\n2048,40960\\n' | sfdisk -q a; dd if=/dev/zero of=a "
+     "bs=512 count=1 conv=notrunc status=none",
+     "a", "[preflight]", "table.gpt-mbr", SEVERITY_WARNING, ERR_NONE},
     {"an encrypted volume",
      "truncate -s 4M a; printf 'LUKS\\272\\276\\0\\002' | dd of=a conv=notrunc status=none", "a",
      "[preflight]", "volume.encrypted", SEVERITY_INFO, ERR_NONE},
@@ -168,6 +172,36 @@ static void test_situation(void **state)
     job_free(job);
 }
 
+/* Each finding tells of its own issue alone. */
+static void test_two_issues(void **unused)
+{
+    static const struct situation both = {
+        .make = "truncate -s 64M a; printf 'label: gpt\\n2049,40960\\n' | sfdisk -q a; "
+                "truncate -s 96M a; dd if=/dev/zero of=a bs=512 count=1 conv=notrunc status=none",
+        .source = "a",
+        .stages = "[preflight]"};
+    struct machine_plan plan = {0};
+    struct err e = ERR_INIT;
+    struct job *job;
+    size_t seen = 0;
+
+    (void)unused;
+    run_shell(both.make);
+    job = load(&both);
+    assert_ok(plan_machine(job, &job->machines[0], NULL, &plan, &e), &e);
+    for (size_t i = 0; i < plan.findings.count; i++) {
+        const struct finding *f = &plan.findings.items[i];
+
+        seen += !strncmp(f->id, "table.", 6);
+        assert_int_equal(!strcmp(f->id, "table.gpt-backup"), !!strstr(f->text, "backup GPT"));
+        assert_int_equal(!strcmp(f->id, "table.unaligned"), !!strstr(f->text, "multiple of 4096"));
+        assert_int_equal(!strcmp(f->id, "table.gpt-mbr"), !!strstr(f->text, "protective MBR"));
+    }
+    assert_int_equal(seen, 3);
+    machine_plan_release(&plan);
+    job_free(job);
+}
+
 /* Everything a user reads about a stage comes from its row. */
 static void test_table(void **unused)
 {
@@ -205,11 +239,12 @@ static int teardown(void **unused)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(situations) + 1];
+    struct CMUnitTest tests[ARRAY_LEN(situations) + 2];
 
     for (size_t i = 0; i < ARRAY_LEN(situations); i++)
         tests[i] = (struct CMUnitTest){situations[i].name, test_situation, NULL, NULL,
                                        (void *)&situations[i]};
     tests[ARRAY_LEN(situations)] = (struct CMUnitTest)cmocka_unit_test(test_table);
+    tests[ARRAY_LEN(situations) + 1] = (struct CMUnitTest)cmocka_unit_test(test_two_issues);
     return cmocka_run_group_tests(tests, setup, teardown);
 }
