@@ -11,7 +11,10 @@
 #include "stages.h"
 #include "text.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const exists_words[] = {"refuse", "overwrite", NULL};
 static const char *const compression_words[] = {"none", "zlib", "zstd", NULL};
@@ -146,6 +149,23 @@ static bool plan_mounted(struct machine_run *m, const struct machine_disk *d,
                                   out->files[0].final, where);
 }
 
+/* Can the files be made and renamed in their folder, or the device be written? The permissions of
+ * this process are asked for, nothing is tried. */
+static bool plan_writable(struct machine_run *m, const struct machine_disk *d,
+                          const struct convert_target *t, struct err *e)
+{
+    const char *path = t->device ? t->final : t->dir;
+    int mode = t->device ? W_OK : W_OK | X_OK;
+
+    if (faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0)
+        return true;
+    return plan_finding(m, "target.unwritable", LAYER_FILE, SEVERITY_CRITICAL, ERR_IO, d->id,
+                        errno == EROFS
+                            ? "its filesystem is mounted read-only: write to another one"
+                            : "run it as a user who may write there, or write to another place",
+                        e, "cannot write to '%s': %s", path, strerror(errno));
+}
+
 /* What is at the names, and whether it may be replaced. */
 static bool plan_names(struct machine_run *m, const struct machine_disk *d,
                        const struct convert_target *t, struct plan_stage *row, struct err *e)
@@ -174,7 +194,7 @@ static bool plan_names(struct machine_run *m, const struct machine_disk *d,
                             SEVERITY_CRITICAL, why.kind, d->id,
                             why.kind == ERR_REFUSED ? "'exists: overwrite' replaces it" : NULL, e,
                             "%s", why.text);
-    return true;
+    return plan_writable(m, d, t, e);
 }
 
 static bool plan_drops(const struct machine_disk *d, struct plan_stage *row, struct err *e)
@@ -205,8 +225,16 @@ static bool plan_notes(const struct machine_disk *d, const struct convert_target
 static bool plan_device(struct machine_run *m, const struct machine_disk *d,
                         const struct convert_target *t, uint64_t bound, struct err *e)
 {
-    uint64_t most = MAX(bound, target_measured(t->target));
+    uint64_t exact = target_measured(t->target), most = MAX(bound, exact);
 
+    if (t->target->found_at_end && exact < t->device &&
+        !plan_finding(
+            m, "target.device-larger", LAYER_CONTAINER, SEVERITY_WARNING, ERR_NONE, d->id,
+            "use a format or subformat that is recognised by its start", e,
+            "the target '%s' has %s and this kind of %s ends at %s: readers that look for "
+            "its footer at the end of the device may not recognise it",
+            t->final, SIZE_TEXT(t->device), t->driver->name, SIZE_TEXT(exact)))
+        return false;
     return most <= t->device ||
            plan_finding(m, "target.too-small", LAYER_FILE, SEVERITY_CRITICAL, ERR_SPACE, d->id,
                         "choose a larger device", e, "the target '%s' has %s, disk %s needs %s",

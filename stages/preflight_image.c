@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { DEPTH_USUAL = 3 }; /* VMware's own advice is to keep at most two or three snapshots */
 
@@ -93,19 +94,48 @@ static bool check_drops(struct machine_run *m, const struct machine_disk *d,
     return true;
 }
 
+/* The suffix by which the file's name claims a format other than the one it was read as; NULL:
+ * none. */
+static const char *claimed_suffix(const struct image *img)
+{
+    const char *slash = strrchr(img->path, '/'), *dot = strrchr(slash ? slash : img->path, '.');
+
+    for (const struct driver *const *d = drivers_all(); dot && *d; d++)
+        for (const char *const *s = (*d)->suffixes; *d != img->driver && s && *s; s++)
+            if (strcasecmp(*s, dot + 1) == 0)
+                return dot;
+    return NULL;
+}
+
+static bool check_guessed(struct machine_run *m, const struct machine_disk *d, struct err *e)
+{
+    const char *suffix = claimed_suffix(d->image);
+
+    if (!opt_pairs_get(&d->image->facts.extra, "probed"))
+        return true;
+    if (suffix)
+        return plan_finding(m, "format.guessed", LAYER_CONTAINER, SEVERITY_WARNING, ERR_NONE, d->id,
+                            "look whether it is damaged or cut off; write 'format: raw' at the "
+                            "disk when raw is right",
+                            e,
+                            "the name '%s' ends in '%s', but its contents are of no known format "
+                            "and are read as raw",
+                            d->image->path, suffix);
+    return plan_finding(m, "format.guessed", LAYER_CONTAINER, SEVERITY_WARNING, ERR_NONE, d->id,
+                        "write 'format: raw' at the disk when that is right", e,
+                        "'%s' is of no known format and is read as raw", d->image->path);
+}
+
 bool preflight_image(struct machine_run *m, const struct machine_disk *d, struct err *e)
 {
     unsigned depth = image_depth(d->image);
-    const char *probed = opt_pairs_get(&d->image->facts.extra, "probed");
 
     if (depth > DEPTH_USUAL &&
         !plan_finding(m, "chain.depth", LAYER_CONTAINER, SEVERITY_WARNING, ERR_NONE, d->id,
                       "it is read as one disk; the source itself is better consolidated too", e,
                       "the chain of disk %s has %u layers", d->id, depth))
         return false;
-    if (probed && !plan_finding(m, "format.guessed", LAYER_CONTAINER, SEVERITY_WARNING, ERR_NONE,
-                                d->id, "write 'format: raw' at the disk when that is right", e,
-                                "'%s' is of no known format and is read as raw", d->image->path))
+    if (!check_guessed(m, d, e))
         return false;
     for (struct image *img = d->image; img; img = img->parent)
         if (!check_marks(m, d, img, e) || !check_drops(m, d, img, e) ||

@@ -22,6 +22,15 @@ static unsigned worker_count(const struct copy *c)
     return (unsigned)MIN(MAX(online, 1), WORKERS_MAX);
 }
 
+/* A file is written by one worker at a time: the kernel lets only one in anyway, and the others
+ * would spin on its lock instead of reading ahead. Devices and several files take all. */
+static unsigned writers_of(const struct target *t, unsigned workers)
+{
+    return t && t->files.count == 1 && t->files.items[0].io && !t->files.items[0].io->device
+               ? 1
+               : workers;
+}
+
 bool engine_init(struct engine *g, struct copy *c, struct err *e)
 {
     struct target *t = c->target;
@@ -34,6 +43,7 @@ bool engine_init(struct engine *g, struct copy *c, struct err *e)
     g->hash = c->digest || c->chunk;
     g->clone = c->method == COPY_CLONE && t && !t->coder;
     g->workers = worker_count(c);
+    g->writers_max = writers_of(t, g->workers);
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
     pthread_condattr_init(&attr);
@@ -122,9 +132,11 @@ static void do_write(struct engine *g, struct worker *w)
     bool ok;
 
     g->writing = it->next;
+    g->writers++;
     pthread_mutex_unlock(&g->lock);
     ok = item_write(g, it, w, &e);
     pthread_mutex_lock(&g->lock);
+    g->writers--;
     if (ok)
         finish(g, it);
     else
@@ -240,7 +252,7 @@ static void *worker_main(void *arg)
     while (!g->failed) {
         bool in_reach = g->next_seq - g->done_seq < ITEMS_MAX;
 
-        if (g->writing)
+        if (g->writing && g->writers < g->writers_max)
             do_write(g, w);
         else if (!g->placing && g->ready[g->place_seq % ITEMS_MAX])
             do_place(g);

@@ -102,6 +102,7 @@ struct engine {
     uint64_t item_bytes[ITEMS_MAX];    /* their data_bytes */
     uint64_t differs_at;               /* compare: the first difference, once found */
     bool iterating, placing;           /* one worker at a time; outside the lock */
+    unsigned writers, writers_max;     /* workers writing now; at most */
     uint64_t next_at, next_seq;        /* iterator */
     uint64_t place_seq;                /* next item to place */
     uint64_t done_seq;                 /* all items before it are written */

@@ -79,6 +79,7 @@ struct target {
     uint64_t front; /* bytes at the start of file 0 with tables that are written only where they are
                        used: a store that is not fresh is zeroed there first */
     bool sequential;   /* positions only grow, nothing is patched later: can feed a pipe */
+    bool found_at_end; /* readers look for its structure from the end of the file */
     bool preallocated; /* every unit has its place from the start */
     bool reserve;      /* the engine reserves disk space for files up to their end
                           (preallocation=full|falloc) */

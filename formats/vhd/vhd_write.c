@@ -108,7 +108,7 @@ bool vhd_create(struct target *t, const void *options, struct err *e)
     if (!t->size)
         return err_set(e, ERR_UNSUPPORTED, "a VHD cannot hold an empty disk");
     t->unit = UNIT;
-    t->sequential = o->subformat == SUBFORMAT_FIXED;
+    t->sequential = t->found_at_end = o->subformat == SUBFORMAT_FIXED;
     return target_add_file(t, NULL, &index, e) &&
            (o->subformat == SUBFORMAT_FIXED || create_dynamic(t, (uint32_t)o->block_size, e));
 }

@@ -69,6 +69,7 @@ static bool begin(struct target *t, struct writer *w, struct err *e)
     t->coded_unit = WRITE_GRAIN;
     t->coded_only = true;
     t->sequential = true;
+    t->found_at_end = true;
     return queue_front(t, w, e);
 }
 

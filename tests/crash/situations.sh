@@ -183,6 +183,11 @@ expect 0 "an image of the chain" '' run l.yaml; qemu-img compare -q a.qcow2 out/
 mkdir small
 if mount -t tmpfs -o size=40m none small 2>/dev/null; then
   mounted=$dir/small
+  mount -o remount,ro small
+  job o a.qcow2 '[{convert: {format: raw, to: small/o.raw}}]'
+  expect 4 "a read-only filesystem" "cannot write to '.*small'.*read-only" run o.yaml
+  grep -q "convert" said && bad "the stage began"
+  mount -o remount,rw small
   job n a.qcow2 '[{convert: {format: raw, to: small/n.raw}}, verify]' 'policy: {disk: 20M}'
   "$STRATA" --state state --progress none run n.yaml >said 2>&1 & pid=$!
   sleep 0.5; head -c 30M /dev/zero >small/other 2>/dev/null; wait $pid
@@ -191,5 +196,29 @@ if mount -t tmpfs -o size=40m none small 2>/dev/null; then
   expect 0 "goes on after the disk was full" '' run n.yaml; qemu-img compare -q a.qcow2 small/n.raw || bad "full disk: other contents"
 else
   echo "not tried without the right to mount: a full disk"
+fi
+
+# a device that is larger than what is written to it
+truncate -s 80M device.img
+if device=$(losetup -f --show device.img 2>/dev/null); then
+  job r a.qcow2 "[{convert: {format: vhd, subformat: fixed, to: $device, exists: overwrite}}]"
+  "$STRATA" --state state plan r.yaml >said 2>&1 || bad "the plan for a device"
+  grep -q "target.device-larger" said || bad "no warning of a device that is larger than a fixed VHD"
+  job r a.qcow2 "[{convert: {format: qcow2, to: $device, exists: overwrite}}]"
+  "$STRATA" --state state plan r.yaml >said 2>&1 || bad "the plan for a device"
+  grep -q "target.device-larger" said && bad "a warning where the start is enough"
+  losetup -d "$device"
+else
+  echo "not tried without the right to make a loop device: a device that is larger"
+fi
+
+# a folder that another user may not write
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+  mkdir theirs mine && chmod 755 . theirs && chmod 777 mine && cp "$STRATA" program && chmod 755 program && chmod 644 a.qcow2
+  job u a.qcow2 '[{convert: {format: raw, to: theirs/u.raw}}]'
+  theirs() { setpriv --reuid 65534 --regid 65534 --clear-groups ./program --state mine run u.yaml >said 2>&1; }
+  expect 4 "a folder without permission" "cannot write to '.*theirs'.*as a user" theirs
+else
+  echo "not tried without root and setpriv: a folder without permission"
 fi
 exit $failed

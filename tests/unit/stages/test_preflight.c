@@ -172,6 +172,37 @@ static void test_situation(void **state)
     job_free(job);
 }
 
+/* A name that claims a format is told of; raw's own suffix claims nothing. */
+static void test_claimed_format(void **unused)
+{
+    static const struct {
+        struct situation s;
+        bool claims;
+    } cases[] = {
+        {{.make = "head -c 1M /dev/urandom >a.vmdk", .source = "a.vmdk"}, true},
+        {{.make = "head -c 1M /dev/urandom >a.VHD", .source = "a.VHD"}, true},
+        {{.make = "head -c 1M /dev/urandom >a.img", .source = "a.img"}, false},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct situation s = cases[i].s;
+        struct machine_plan plan = {0};
+        struct err e = ERR_INIT;
+        struct job *job;
+
+        s.stages = "[preflight]";
+        run_shell(s.make);
+        job = load(&s);
+        assert_ok(plan_machine(job, &job->machines[0], NULL, &plan, &e), &e);
+        assert_int_equal(plan.findings.count, 1);
+        assert_string_equal(plan.findings.items[0].id, "format.guessed");
+        assert_int_equal(!!strstr(plan.findings.items[0].text, "ends in '."), cases[i].claims);
+        machine_plan_release(&plan);
+        job_free(job);
+    }
+}
+
 /* Each finding tells of its own issue alone. */
 static void test_two_issues(void **unused)
 {
@@ -239,12 +270,13 @@ static int teardown(void **unused)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(situations) + 2];
+    struct CMUnitTest tests[ARRAY_LEN(situations) + 3];
 
     for (size_t i = 0; i < ARRAY_LEN(situations); i++)
         tests[i] = (struct CMUnitTest){situations[i].name, test_situation, NULL, NULL,
                                        (void *)&situations[i]};
     tests[ARRAY_LEN(situations)] = (struct CMUnitTest)cmocka_unit_test(test_table);
     tests[ARRAY_LEN(situations) + 1] = (struct CMUnitTest)cmocka_unit_test(test_two_issues);
+    tests[ARRAY_LEN(situations) + 2] = (struct CMUnitTest)cmocka_unit_test(test_claimed_format);
     return cmocka_run_group_tests(tests, setup, teardown);
 }
