@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "mounts.h"
+#include "rates.h"
 #include "stages.h"
 #include "text.h"
 
@@ -243,7 +244,7 @@ static bool plan_device(struct machine_run *m, const struct machine_disk *d,
 
 static bool plan_disk(struct machine_run *m, const struct convert_options *o,
                       const struct machine_disk *d, struct plan_stage *row, struct buf *what,
-                      struct err *e)
+                      uint64_t *ms, struct err *e)
 {
     AUTO(convert_target_release) struct convert_target t = {0};
     struct copy_estimate estimate;
@@ -263,7 +264,14 @@ static bool plan_disk(struct machine_run *m, const struct convert_options *o,
     if (!plan_names(m, d, &t, row, e) || !plan_drops(d, row, e) || !plan_notes(d, &t, row, e) ||
         !copy_estimate(d->image, &estimate, e) || !convert_need(m, d, &t, &need, &bound, e))
         return false;
-    row->reads += t.method == COPY_CLONE ? 0 : estimate.stored;
+    if (t.method != COPY_CLONE) {
+        row->reads += estimate.stored;
+        *ms += rates_guess(m, &(struct pass){.reads = estimate.stored,
+                                             .writes = need,
+                                             .data = estimate.data,
+                                             .coder = t.target->coder,
+                                             .level = t.target->coder_level});
+    }
     row->writes += need;
     row->estimate = row->estimate || need != bound;
     return t.device ? plan_device(m, d, &t, bound, e) : plan_space_add(m, t.dir, need, bound, e);
@@ -273,10 +281,12 @@ static bool plan(struct machine_run *m, unsigned index, struct plan_stage *row, 
 {
     const struct convert_options *o = stage_options(m, index);
     AUTO(buf_release) struct buf what = {0};
+    uint64_t ms = 0;
 
     for (size_t i = 0; i < m->source.disk_count; i++)
-        if (!plan_disk(m, o, &m->disks[i], row, &what, e))
+        if (!plan_disk(m, o, &m->disks[i], row, &what, &ms, e))
             return false;
+    row->seconds = rates_seconds(ms);
     if (!what.len)
         buf_text(&what, "nothing to write");
     row->what = buf_take(&what, e);

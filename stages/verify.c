@@ -11,6 +11,7 @@
 #include "driver.h"
 #include "file.h"
 #include "publish.h"
+#include "rates.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -55,6 +56,8 @@ static bool plan(struct machine_run *m, unsigned index, struct plan_stage *row, 
         row->reads += m->plan->stages.items[i].writes;
         row->estimate = row->estimate || m->plan->stages.items[i].estimate;
     }
+    row->seconds =
+        rates_seconds(rates_guess(m, &(struct pass){.reads = row->reads, .data = row->reads}));
     row->what = mem_text("reads the outputs back and compares their digests", e);
     return row->what;
 }

@@ -63,8 +63,8 @@ static bool published(const struct machine_plan *p, const char *path)
 
 static bool stages_text(const struct machine_plan *p, struct buf *to, struct err *e)
 {
-    static const char *const heads[] = {"stage",  "layers", ">reads", ">writes",
-                                        ">takes", "what",   NULL};
+    static const char *const heads[] = {"stage", "layers", ">reads", ">writes",
+                                        ">time", "what",   NULL};
     AUTO(table_release) struct table t;
 
     table_init(&t, heads);
