@@ -44,19 +44,22 @@ static bool view_map(struct image *img, uint64_t at, uint64_t want, struct exten
     return image_map(img, at, MIN(want, img->size - at), ret, e);
 }
 
-/* Bytes from `at` on that read zero, up to `want`; stops at the first data. */
+/* Bytes from `at` on that read zero, up to `want`; stops at the first data. The map is asked for
+ * little first and for twice as much after every stretch of zeroes: where data follows, a driver
+ * that joins what lies together must not walk to its far end each time. */
 static bool zero_run(struct image *img, uint64_t at, uint64_t want, uint64_t *ret, struct err *e)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, window = ITEM_SIZE;
 
     while (n < want) {
         struct extent x;
 
-        if (!view_map(img, at + n, want - n, &x, e))
+        if (!view_map(img, at + n, MIN(want - n, window), &x, e))
             return false;
         if (x.kind == EXTENT_DATA)
             break;
         n += x.len;
+        window = MIN(window * 2, (uint64_t)TIB);
     }
     *ret = n;
     return true;
