@@ -58,7 +58,7 @@ P
 }
 terminal "$STRATA" info big.raw >shown
 grep -q '\[' shown && { echo "a quick command showed a bar"; failed=1; }
-terminal "$STRATA" convert -O qcow2 -o compression=zlib -W 1 big.raw to/y.qcow2 >shown
+terminal "$STRATA" convert -O qcow2 -o compression=zlib -o level=9 -W 1 big.raw to/y.qcow2 >shown
 tr '\r' '\n' <shown | grep -Eq '^to/y.qcow2 \[#+\.*\] +[0-9]+%  .*MiB of 96 MiB  .*/s' || {
     echo "a slow command showed no bar"
     failed=1
