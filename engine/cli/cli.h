@@ -37,7 +37,6 @@ struct cli {
 
     /* from the environment */
     char *state_dir;  /* --state, or the default */
-    char *program;    /* path of this program */
     atomic_int *stop; /* SIGINT or SIGTERM once one came */
 };
 

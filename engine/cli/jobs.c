@@ -58,7 +58,6 @@ bool jobs_run_options(const struct cli *cli, struct run_options *ret, struct err
         .fresh = cli->fresh,
         .only_failed = cli->only_failed,
         .stop = cli->stop,
-        .program = cli->program,
     };
     return true;
 }

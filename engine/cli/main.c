@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,15 +132,6 @@ static bool find_state_dir(struct cli *cli, struct err *e)
     return cli->state_dir != NULL;
 }
 
-static bool find_program(struct cli *cli, struct err *e)
-{
-    char path[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path));
-
-    cli->program = len > 0 ? mem_textn(path, (size_t)len, e) : mem_text("strata", e);
-    return cli->program != NULL;
-}
-
 static bool check_arguments(const struct cli *cli, struct err *e)
 {
     const struct command *c = cli->command;
@@ -182,7 +172,7 @@ static bool run(struct cli *cli, int argc, char **argv, struct err *e)
         return print_help(cli->command, e);
     atomic_store(&stops_itself, cli->command->stops);
     return check_arguments(cli, e) && read_clocks(e) && find_state_dir(cli, e) &&
-           find_program(cli, e) && cli->command->run(cli, e);
+           cli->command->run(cli, e);
 }
 
 int main(int argc, char **argv)
@@ -212,6 +202,5 @@ int main(int argc, char **argv)
     log_to(NULL, NULL);
     options_release(&cli);
     free(cli.state_dir);
-    free(cli.program);
     return err_exit_status(e.kind);
 }

@@ -51,7 +51,6 @@ struct run_options {
     void (*event)(void *user,
                   const struct event *ev); /* may be NULL; from any thread, one at a time */
     void *user;
-    const char *program; /* path of this program, for `parallel` children */
 };
 
 /* Runs the machines; results (job->machine_count of them) are owned by the caller. Returns false
