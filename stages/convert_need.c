@@ -99,8 +99,10 @@ static uint64_t parts_allocated(struct machine_run *m, const struct machine_disk
 bool convert_need(struct machine_run *m, const struct machine_disk *d, struct convert_target *t,
                   uint64_t *ret_need, uint64_t *ret_bound, struct err *e)
 {
-    struct copy_estimate estimate;
     struct target *target = t->target;
+    struct copy measuring = {
+        .source = d->image, .target = target, .measure = MEASURE_MAP, .workers = 1};
+    struct copy_estimate estimate;
     uint64_t bound, need, spent = parts_allocated(m, d);
     double ratio = 1.0;
 
@@ -110,7 +112,7 @@ bool convert_need(struct machine_run *m, const struct machine_disk *d, struct co
     }
     if (!copy_estimate(d->image, &estimate, e) ||
         (!target->preallocated && !sample_ratio(d->image, target, estimate.data, &ratio, e)) ||
-        !copy_measure(d->image, target->size, target, true, 1, e))
+        !copy_run(&measuring, e))
         return false;
     bound = target_measured(target);
     if (!target->preallocated && bound > estimate.data + estimate.data / 8 + MIB)

@@ -129,9 +129,10 @@ static bool compare_chunk(void *user, uint64_t at, const struct digest_value *va
 }
 
 /* The output as it is now on the disk. Its descriptor has the final names of its other files. */
-static struct image *open_output(const struct run_output *out, struct err *e)
+static struct image *open_output(const struct machine_run *m, const struct run_output *out,
+                                 struct err *e)
 {
-    struct gate_rules rules = {0};
+    struct gate_rules rules = {.direct = m->job->policy.direct};
     struct image_options options = {
         .format = out->row.format, .rules = &rules, .lock = IMAGE_LOCK_NONE};
     struct image *img = NULL;
@@ -154,22 +155,24 @@ static struct image *open_output(const struct run_output *out, struct err *e)
 static bool compare_with_source(struct machine_run *m, const struct run_output *out,
                                 struct image *img, struct err *e)
 {
-    struct image *source = NULL;
-    uint64_t offset;
-    bool same;
+    struct copy copy = {.other = img};
+    struct err why = ERR_INIT;
 
     for (size_t i = 0; i < m->source.disk_count; i++)
         if (!strcmp(m->disks[i].id, out->row.disk))
-            source = m->disks[i].image;
-    if (!source)
+            copy.source = m->disks[i].image;
+    if (!copy.source)
         return err_set(e, ERR_BUG, "the output has a disk '%s' that the machine has not",
                        out->row.disk);
-    if (!image_compare(source, img, false, (unsigned)m->job->policy.workers, &same, &offset, e))
-        return false;
-    return same || err_set(e, ERR_DIFFERS,
-                           "disk %s differs from its source: the first difference is at guest "
-                           "offset %" PRIu64 " of '%s'",
-                           out->row.disk, offset, out->row.files.items[0].final);
+    if (run_copy(m, out->row.disk, NULL, &copy, &why))
+        return true;
+    if (why.kind == ERR_DIFFERS)
+        return err_set(e, ERR_DIFFERS,
+                       "disk %s differs from its source: the first difference is at guest offset "
+                       "%" PRIu64 " of '%s'",
+                       out->row.disk, copy.differs_at, out->row.files.items[0].final);
+    *e = why;
+    return false;
 }
 
 static bool compare_tree(const struct run_output *out, const struct digest_value *is,
@@ -193,7 +196,7 @@ static bool verify_output(struct machine_run *m, struct run_output *out, const c
 
     if (!run_output_hold(out, e))
         return false;
-    img = open_output(out, e);
+    img = open_output(m, out, e);
     if (!img)
         return false;
     if (img->size < out->row.size || (img->size > out->row.size && !img->io->device))

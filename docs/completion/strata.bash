@@ -61,19 +61,19 @@ _strata() {
             options="$options -f --format --snapshot --layer"
             ;;
         digest)
-            options="$options -f --format --snapshot --layer --flat -W --workers"
+            options="$options -f --format --snapshot --layer --flat -W --workers -r --rate --direct"
             ;;
         compare)
-            options="$options -f --format -F --format-b --layer --strict -W --workers"
+            options="$options -f --format -F --format-b --layer --strict -W --workers -r --rate --direct"
             ;;
         measure)
-            options="$options -f --format --snapshot --layer -O --output-format -o --option --fast -W --workers"
+            options="$options -f --format --snapshot --layer -O --output-format -o --option --fast -W --workers -r --rate --direct"
             ;;
         check)
             options="$options -f --format --layer"
             ;;
         convert)
-            options="$options -f --format --snapshot --layer -O --output-format -o --option --no-sync --overwrite --digest -W --workers"
+            options="$options -f --format --snapshot --layer -O --output-format -o --option --no-sync --overwrite --digest -W --workers -r --rate --direct"
             ;;
         stages)
             options="$options"

@@ -7,6 +7,7 @@
 #ifndef BASE_DIGEST_H
 #define BASE_DIGEST_H
 
+#include "cleanup.h"
 #include "err.h"
 
 #include <stddef.h>
@@ -22,6 +23,7 @@ struct digest_value {
 struct digest;
 struct digest *digest_new(const char *name, struct err *e);
 void digest_free(struct digest *d);
+AUTO_TYPE(struct digest *, digest_free)
 void digest_add(struct digest *d, const void *data, size_t len);
 /* Writes up to 64 bytes to `out`, returns their number; the object can then be used from the start.
  */

@@ -27,11 +27,11 @@ struct cli {
     char *events;
     /* of images */
     char *format, *format_b;
-    bool layer, chain, layout, flat, strict, fast, no_sync, overwrite, digest;
+    bool layer, chain, layout, flat, strict, fast, no_sync, overwrite, digest, direct;
     char *snapshot;
     char *new_format;
     struct opt_texts new_options;
-    uint64_t workers;
+    uint64_t workers, rate;
     /* of help */
     bool man, bash, reference;
 

@@ -5,14 +5,12 @@
 #include "bytes.h"
 #include "clock.h"
 #include "commands.h"
-#include "copy.h"
 #include "doc.h"
 #include "file.h"
 #include "images.h"
 #include "log.h"
 #include "output.h"
 #include "print.h"
-#include "progress.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -21,18 +19,10 @@ struct conversion {
     struct image *source;
     struct target *target;
     struct output *output;
-    struct progress progress;
     const char *label;
     struct copy copy;
     uint64_t began;
 };
-
-static void show_progress(void *user, const struct copy_progress *p)
-{
-    struct conversion *v = user;
-
-    progress_show(&v->progress, v->label, p->done, p->total, p->resumed, 0, 0);
-}
 
 static uint64_t stored_bytes(const struct target *t)
 {
@@ -92,25 +82,17 @@ static enum copy_method choose_method(const struct conversion *v)
 
 static bool write_target(const struct cli *cli, struct conversion *v, struct err *e)
 {
-    bool ok;
-
     v->copy = (struct copy){
         .source = v->source,
         .size = v->target->size,
         .target = v->target,
         .method = choose_method(v),
-        .workers = (unsigned)cli->workers,
         .digest = cli->digest,
         .digest_clones = cli->digest,
         .sync = !cli->no_sync,
-        .stop = cli->stop,
-        .progress = show_progress,
-        .user = v,
     };
-    progress_init(&v->progress, cli);
-    ok = copy_run(&v->copy, e);
-    progress_end(&v->progress);
-    return ok && output_device_end(v->output, e) && output_publish(v->output, !cli->no_sync, e);
+    return images_copy(cli, v->label, &v->copy, e) && output_device_end(v->output, e) &&
+           output_publish(v->output, !cli->no_sync, e);
 }
 
 static bool open_both(const struct cli *cli, struct conversion *v, struct err *e)
@@ -134,7 +116,7 @@ static bool open_both(const struct cli *cli, struct conversion *v, struct err *e
         return err_set(e, ERR_REFUSED,
                        "'%s' is a block device: add --overwrite to lose what is on it", to);
     images_say_dropped(v->source);
-    return output_create(v->output, OUTPUT_OVERWRITE, e) &&
+    return output_create(v->output, OUTPUT_OVERWRITE | (cli->direct ? OUTPUT_DIRECT : 0), e) &&
            output_device_begin(v->output, false, e);
 }
 

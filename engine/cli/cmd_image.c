@@ -2,12 +2,10 @@
 #include "bytes.h"
 #include "codec.h"
 #include "commands.h"
-#include "copy.h"
 #include "doc.h"
 #include "images.h"
 #include "log.h"
 #include "print.h"
-#include "progress.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -158,33 +156,20 @@ bool cmd_check(struct cli *cli, struct err *e)
 
 /* ---- digest ---- */
 
-struct digesting {
-    struct progress progress;
-    const char *label;
-    struct digest *flat; /* NULL: the tree digest */
-};
-
-static void digest_progress(void *user, const struct copy_progress *p)
-{
-    struct digesting *d = user;
-
-    progress_show(&d->progress, d->label, p->done, p->total, p->resumed, 0, 0);
-}
-
 static bool digest_bytes(void *user, uint64_t at, const void *buf, uint64_t len, struct err *e)
 {
     static const uint8_t zeroes[64 << 10];
-    struct digesting *d = user;
+    struct digest *flat = user;
 
     (void)at;
     (void)e;
     if (buf) {
-        digest_add(d->flat, buf, len);
+        digest_add(flat, buf, len);
         return true;
     }
     for (uint64_t n; len; len -= n) {
         n = MIN(len, sizeof(zeroes));
-        digest_add(d->flat, zeroes, n);
+        digest_add(flat, zeroes, n);
     }
     return true;
 }
@@ -193,35 +178,22 @@ static bool digest_one(const struct cli *cli, const char *path, char hex[DIGEST_
                        struct err *e)
 {
     AUTO(image_free) struct image *img = images_open(cli, path, cli->format, IMAGE_LOCK_READ, e);
-    struct digesting d = {.label = path};
-    struct copy c = {
-        .source = img,
-        .workers = (unsigned)cli->workers,
-        .digest = !cli->flat,
-        .stop = cli->stop,
-        .progress = digest_progress,
-        .user = &d,
-    };
-    uint8_t flat[64];
-    bool ok;
+    AUTO(digest_free) struct digest *flat = NULL;
+    struct copy c = {.source = img, .digest = !cli->flat};
+    uint8_t bytes[64];
 
-    if (!img)
+    if (!img || (cli->flat && !(flat = digest_new("sha256", e))))
         return false;
-    if (cli->flat) {
-        d.flat = digest_new("sha256", e);
-        if (!d.flat)
-            return false;
+    if (flat) {
         c.consume = digest_bytes;
+        c.user = flat;
     }
-    progress_init(&d.progress, cli);
-    ok = copy_run(&c, e);
-    progress_end(&d.progress);
-    if (ok && d.flat)
-        digest_finish(d.flat, flat);
-    if (ok)
-        hex_encode(d.flat ? flat : c.tree.bytes, DIGEST_SIZE, hex);
-    digest_free(d.flat);
-    return ok || err_while(e, "reading '%s'", path);
+    if (!images_copy(cli, path, &c, e))
+        return err_while(e, "reading '%s'", path);
+    if (flat)
+        digest_finish(flat, bytes);
+    hex_encode(flat ? bytes : c.tree.bytes, DIGEST_SIZE, hex);
+    return true;
 }
 
 bool cmd_digest(struct cli *cli, struct err *e)
@@ -256,11 +228,23 @@ bool cmd_compare(struct cli *cli, struct err *e)
     AUTO(image_free) struct image *a = images_open(cli, names[0], cli->format, IMAGE_LOCK_READ, e);
     AUTO(image_free)
     struct image *b = a ? images_open(cli, names[1], cli->format_b, IMAGE_LOCK_READ, e) : NULL;
-    uint64_t offset = 0;
-    bool same = false;
+    struct copy c = {.source = a, .other = b};
+    struct err why = ERR_INIT;
+    uint64_t offset;
+    bool same;
 
-    if (!b || !image_compare(a, b, cli->strict, (unsigned)cli->workers, &same, &offset, e))
+    if (!b)
         return false;
+    same = images_copy(cli, names[0], &c, &why);
+    if (!same && why.kind != ERR_DIFFERS) {
+        *e = why;
+        return false;
+    }
+    offset = same ? UINT64_MAX : c.differs_at;
+    if (cli->strict && a->size != b->size) {
+        same = false;
+        offset = MIN(offset, MIN(a->size, b->size));
+    }
     if (cli->json) {
         json_t *doc = json_object();
 
@@ -285,13 +269,15 @@ bool cmd_measure(struct cli *cli, struct err *e)
     struct image *img = images_open(cli, cli->args.items[0], cli->format, IMAGE_LOCK_READ, e);
     const char *slash = strrchr(cli->args.items[0], '/');
     AUTO(target_free) struct target *t = NULL;
+    struct copy c = {.source = img, .measure = cli->fast ? MEASURE_MAP : MEASURE_DATA};
     uint64_t required;
     bool exact;
 
     if (!img)
         return false;
     t = images_target(cli, img, slash ? slash + 1 : cli->args.items[0], e);
-    if (!t || !copy_measure(img, t->size, t, cli->fast, (unsigned)cli->workers, e))
+    c.target = t;
+    if (!t || !images_copy(cli, cli->args.items[0], &c, e))
         return false;
     required = target_measured(t);
     exact = !cli->fast && !t->coder;

@@ -136,7 +136,7 @@ const struct command commands[] = {
              "of the guest's bytes, followed by the size as 8 little-endian bytes.\n\n"
              "With --flat it is the plain SHA-256 of the guest's bytes, as sha256sum prints it "
              "for the raw disk.",
-     .options = "format snapshot layer flat workers",
+     .options = "format snapshot layer flat workers rate direct",
      .examples = EXAMPLES("strata digest a.vmdk b.qcow2", "two containers, one content?",
                           "strata digest --flat disk.vmdk", "to compare with sha256sum disk.raw"),
      .args_min = 1,
@@ -150,11 +150,12 @@ const struct command commands[] = {
      .text = "Compares the guest's bytes of two images, of any two formats, and prints the first "
              "byte that differs. A longer image is the same when the rest is zero, unless "
              "--strict is given. The exit status is 0 for the same and 1 for different.",
-     .options = "format format-b layer strict workers",
+     .options = "format format-b layer strict workers rate direct",
      .examples = EXAMPLES("strata compare source.vmdk target.qcow2", "after a conversion",
                           "strata compare -f raw -F raw a.img b.img", "with the formats given"),
      .args_min = 2,
      .args_max = 2,
+     .stops = true,
      .run = cmd_compare},
     {.name = "measure",
      .arguments = "SRC",
@@ -163,12 +164,13 @@ const struct command commands[] = {
      .text = "Prints the bytes that a conversion would write. The source is read for runs of "
              "zeroes, so the number is exact for what is not compressed; for compressed targets, "
              "and with --fast, it is an upper bound.",
-     .options = "format snapshot layer output-format option fast workers",
+     .options = "format snapshot layer output-format option fast workers rate direct",
      .examples = EXAMPLES("strata measure -O qcow2 disk.vmdk", "the exact size",
                           "strata measure --fast -O vmdk -o subformat=streamOptimized disk.raw",
                           "an upper bound, at once"),
      .args_min = 1,
      .args_max = 1,
+     .stops = true,
      .run = cmd_measure},
     {.name = "check",
      .arguments = "IMAGE",
@@ -192,7 +194,8 @@ const struct command commands[] = {
              "Runs of zeroes are not stored, and blocks are shared instead of copied where the "
              "file system can. The same command gives the same bytes. A conversion that is "
              "interrupted leaves nothing; 'strata run' is the one that resumes.",
-     .options = "format snapshot layer output-format option no-sync workers digest overwrite",
+     .options = "format snapshot layer output-format option no-sync workers rate direct digest "
+                "overwrite",
      .examples =
          EXAMPLES("strata convert -O qcow2 disk.vmdk disk.qcow2", "to qcow2",
                   "strata convert -O qcow2 -o compression=zstd disk.vmdk disk.qcow2", "compressed",

@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "clock.h"
 #include "log.h"
+#include "progress.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -14,7 +15,7 @@
 struct image *images_open_layer(const struct cli *cli, const char *path, const char *format,
                                 enum image_lock lock, bool layer, struct err *e)
 {
-    const struct gate_rules rules = {.allow = cli->allow};
+    const struct gate_rules rules = {.allow = cli->allow, .direct = cli->direct};
     const struct image_options options = {
         .format = format,
         .snapshot = cli->snapshot,
@@ -123,6 +124,48 @@ struct target *images_target(const struct cli *cli, const struct image *source, 
                  " bytes",
                  driver->name, SIZE_TEXT(driver->limits.size_multiple), source->size, t->size);
     return t;
+}
+
+/* One copy with a bar. */
+struct copying {
+    struct progress progress;
+    const char *label;
+    bool (*consume)(void *user, uint64_t at, const void *buf, uint64_t len, struct err *e);
+    void *user; /* of consume */
+};
+
+static void show(void *user, const struct copy_progress *p)
+{
+    struct copying *v = user;
+
+    progress_show(&v->progress, v->label, p->done, p->total, p->resumed, 0, 0);
+}
+
+static bool consume(void *user, uint64_t at, const void *buf, uint64_t len, struct err *e)
+{
+    struct copying *v = user;
+
+    return v->consume(v->user, at, buf, len, e);
+}
+
+bool images_copy(const struct cli *cli, const char *label, struct copy *c, struct err *e)
+{
+    struct copying v = {.label = label, .consume = c->consume, .user = c->user};
+    AUTO(throttle_free) struct throttle *throttle = NULL;
+    bool ok;
+
+    if (cli->rate && !(throttle = throttle_new(cli->rate, e)))
+        return false;
+    c->workers = (unsigned)cli->workers;
+    c->throttle = throttle;
+    c->stop = cli->stop;
+    c->progress = show;
+    c->consume = c->consume ? consume : NULL;
+    c->user = &v;
+    progress_init(&v.progress, cli);
+    ok = copy_run(c, e);
+    progress_end(&v.progress);
+    return ok;
 }
 
 void images_say_dropped(const struct image *source)

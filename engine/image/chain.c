@@ -58,7 +58,7 @@ static bool open_parent(const struct image *top, struct image *child,
         ok = !ref.name && (!e || e->kind == ERR_NONE);
         goto out;
     }
-    io = gate_open(child->gate, child->path, ref.name, options->direct ? FILE_DIRECT : 0, &path, e);
+    io = gate_open(child->gate, child->path, ref.name, 0, &path, e);
     if (!io)
         goto out;
     if (!check_cycle(top, child, io, e)) {
@@ -103,7 +103,7 @@ struct image *image_open(const char *path, const struct image_options *options, 
     struct image *img;
     struct io *io;
 
-    io = file_open(path, options->direct ? FILE_DIRECT : 0, e);
+    io = file_open(path, options->rules && options->rules->direct ? FILE_DIRECT : 0, e);
     if (!io)
         return NULL;
     real = realpath(path, NULL);

@@ -31,6 +31,13 @@ static unsigned writers_of(const struct target *t, unsigned workers)
                : workers;
 }
 
+static uint64_t view_size(const struct copy *c)
+{
+    uint64_t size = c->size ? c->size : c->source->size;
+
+    return c->target ? c->target->size : c->other ? MAX(size, c->other->size) : size;
+}
+
 bool engine_init(struct engine *g, struct copy *c, struct err *e)
 {
     struct target *t = c->target;
@@ -39,7 +46,7 @@ bool engine_init(struct engine *g, struct copy *c, struct err *e)
 
     g->c = c;
     g->target = t;
-    g->size = t ? t->size : c->size ? c->size : c->source->size;
+    g->size = view_size(c);
     g->hash = c->digest || c->chunk;
     g->clone = c->method == COPY_CLONE && t && !t->coder;
     g->workers = worker_count(c);
@@ -50,7 +57,7 @@ bool engine_init(struct engine *g, struct copy *c, struct err *e)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&g->check_wake, &attr);
     pthread_condattr_destroy(&attr);
-    each = ITEM_SIZE + item_coded_room(g) + (g->other ? ITEM_SIZE : 0);
+    each = ITEM_SIZE + item_coded_room(g) + (g->c->other ? ITEM_SIZE : 0);
     g->item_count =
         MIN(MIN(g->workers * 2 + 2, (unsigned)(MEMORY_MAX / each)), (unsigned)ITEMS_MAX);
     g->item_count = MAX(g->item_count, 2u);
@@ -106,7 +113,7 @@ static bool item_buffers(struct engine *g, struct item *it, struct err *e)
         return true;
     return (it->data || (it->data = mem_pages(ITEM_SIZE, e))) &&
            (!coded || it->coded || (it->coded = mem_pages(coded, e))) &&
-           (!g->other || it->other_data || (it->other_data = mem_pages(ITEM_SIZE, e)));
+           (!g->c->other || it->other_data || (it->other_data = mem_pages(ITEM_SIZE, e)));
 }
 
 /* An item is over: count it, and every one behind it that was waiting only for it. */
@@ -160,7 +167,7 @@ static void do_place(struct engine *g)
     }
     g->ready[g->place_seq % ITEMS_MAX] = NULL;
     g->place_seq++;
-    if (g->target && !g->measuring) {
+    if (g->target && !g->c->measure) {
         it->next = g->writing;
         g->writing = it;
         pthread_cond_broadcast(&g->changed);
@@ -329,7 +336,7 @@ static bool write_created(struct engine *g, struct err *e)
     struct io *io;
     bool ok;
 
-    if (!t)
+    if (!t || g->c->measure)
         return true;
     io = t->files.items[0].io;
     ok = (io->fresh || !t->front || io_zero(io, 0, t->front, e)) &&
@@ -351,7 +358,7 @@ bool engine_run(struct engine *g, struct err *e)
         *e = g->err;
         ok = false;
     }
-    if (ok && g->target && !g->measuring)
+    if (ok && g->target && !g->c->measure)
         ok = seal(g, e);
     else if (ok && g->target)
         ok = target_seal(g->target, e);
@@ -407,7 +414,7 @@ static bool reserve(struct engine *g, struct err *e)
 {
     struct target *t = g->target;
 
-    for (size_t i = 0; t && t->reserve && i < t->files.count; i++)
+    for (size_t i = 0; t && t->reserve && !g->c->measure && i < t->files.count; i++)
         if (!file_preallocate(t->files.items[i].io, t->files.items[i].end, e))
             return false;
     return true;

@@ -22,6 +22,14 @@ enum copy_method {
     COPY_CLONE, /* share blocks where source and target allow, read the rest */
 };
 
+/* Measuring places everything and writes nothing: the files need no stores, and
+ * target_measured tells what a copy would take. */
+enum copy_measure {
+    MEASURE_NO,
+    MEASURE_DATA, /* the data is read, and units of zeroes are left out */
+    MEASURE_MAP,  /* by the map alone */
+};
+
 /* What happened to a stretch of the guest, as recorded and replayed. */
 struct copy_journal {
     void *user;
@@ -51,7 +59,11 @@ struct copy {
     uint64_t
         size; /* bytes of the view; past the source's end it reads zero. 0: the source's size */
     struct target *target; /* NULL: read only. Its files have their stores */
+    /* Compare with this image instead; a tail of zeroes behind the shorter one is no difference.
+     * The first byte that differs ends the copy with ERR_DIFFERS. May be NULL. */
+    struct image *other;
     enum copy_method method;
+    enum copy_measure measure;
     unsigned workers; /* 0: online CPUs */
     bool digest; /* compute the tree digest (cloned ranges are read for it only when digest_clones)
                   */
@@ -73,27 +85,18 @@ struct copy {
     /* results */
     struct digest_value tree; /* when digest */
     bool tree_valid;          /* false when cloned ranges were not read */
+    uint64_t differs_at;      /* guest offset, after ERR_DIFFERS of `other` */
     struct copy_progress total;
 };
 
-/* Copies, seals and (unless sync is off) syncs. On failure the target's durable prefix is in the
- * journal. */
+/* Copies, seals and (unless sync is off) syncs; or compares, or measures. On failure the target's
+ * durable prefix is in the journal. */
 bool copy_run(struct copy *c, struct err *e);
 
-/* Zero-scan placement without writing: fills target->files[].end. `fast`: by the map alone. */
-bool copy_measure(struct image *source, uint64_t size, struct target *t, bool fast,
-                  unsigned workers, struct err *e);
-
-/* Bytes of data the map names: what a copy would read. Uncompressed guest bytes and stored bytes.
- */
+/* Bytes of data the map names: uncompressed guest bytes, and the stored bytes a copy would read. */
 struct copy_estimate {
     uint64_t data, stored;
 };
 bool copy_estimate(struct image *source, struct copy_estimate *ret, struct err *e);
-
-/* Compares contents. *ret_same; when not, *ret_offset is the first differing byte. A longer
- * all-zero tail is equal unless strict. */
-bool image_compare(struct image *a, struct image *b, bool strict, unsigned workers, bool *ret_same,
-                   uint64_t *ret_offset, struct err *e);
 
 #endif

@@ -23,7 +23,7 @@ enum { CACHE_KEEP = 1 << 30 }; /* bytes written that may stay in the page cache 
 
 static bool journalled(const struct engine *g)
 {
-    return g->c->journal && g->target && !g->measuring;
+    return g->c->journal && g->target && !g->c->measure;
 }
 
 void record_place(struct engine *g, const struct place *p)
@@ -223,7 +223,7 @@ bool checkpoint_start(struct engine *g, struct err *e)
 {
     int rc;
 
-    if (!g->target || g->measuring || !(g->c->sync || journalled(g)))
+    if (!g->target || g->c->measure || !(g->c->sync || journalled(g)))
         return true;
     rc = pthread_create(&g->check_thread, NULL, check_main, g);
     if (rc)

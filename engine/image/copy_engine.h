@@ -83,11 +83,8 @@ struct record_mark {
 
 struct engine {
     struct copy *c;
-    struct image *other; /* compare */
     struct target *target;
-    uint64_t size;  /* of the view */
-    bool measuring; /* place without data */
-    bool fast;      /* measuring by the map alone */
+    uint64_t size; /* of the view */
     bool clone;
     bool hash; /* chunks are hashed */
 
@@ -100,7 +97,6 @@ struct engine {
     struct item *ready[ITEMS_MAX];     /* processed, waiting for their turn: by seq % ITEMS_MAX */
     bool written[ITEMS_MAX];           /* by seq % ITEMS_MAX, from done_seq on */
     uint64_t item_bytes[ITEMS_MAX];    /* their data_bytes */
-    uint64_t differs_at;               /* compare: the first difference, once found */
     bool iterating, placing;           /* one worker at a time; outside the lock */
     unsigned writers, writers_max;     /* workers writing now; at most */
     uint64_t next_at, next_seq;        /* iterator */

@@ -95,8 +95,8 @@ bool item_next(struct engine *g, struct item *it, struct err *e)
     it->len = MIN(left, (uint64_t)ITEM_SIZE);
     if (!zero_run(g->c->source, it->at, left, &zeroes, e))
         return false;
-    if (g->other && zeroes) {
-        if (!zero_run(g->other, it->at, zeroes, &other, e))
+    if (g->c->other && zeroes) {
+        if (!zero_run(g->c->other, it->at, zeroes, &other, e))
             return false;
         zeroes = MIN(zeroes, other);
     }
@@ -106,5 +106,5 @@ bool item_next(struct engine *g, struct item *it, struct err *e)
         return true;
     }
     return collect(g->c->source, it->at, it->len, it, false, e) &&
-           (!g->other || collect(g->other, it->at, it->len, it, true, e));
+           (!g->c->other || collect(g->c->other, it->at, it->len, it, true, e));
 }

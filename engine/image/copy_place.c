@@ -105,7 +105,7 @@ static bool placed_piece(void *user, const struct place *p, const struct placed 
     struct placing *pl = user;
     struct engine *g = pl->g;
 
-    if (g->measuring || !placed->stored)
+    if (g->c->measure || !placed->stored)
         return true;
     if (p->kind == PLACE_CODED) {
         if (placed->len != p->len)
@@ -148,7 +148,7 @@ bool queue_take(struct engine *g, struct item *it, struct err *e)
 {
     struct target *t = g->target;
 
-    if (g->measuring) {
+    if (g->c->measure) {
         meta_release(t->queue.items, t->queue.count);
     } else if (t->queue.count) {
         if (!VEC_RESERVE(&it->meta, t->queue.count, e))
@@ -199,7 +199,7 @@ static bool pass_digests(struct engine *g, struct item *it, struct err *e)
 bool item_place(struct engine *g, struct item *it, struct err *e)
 {
     if (it->differs_at != UINT64_MAX) {
-        g->differs_at = it->differs_at;
+        g->c->differs_at = it->differs_at;
         return err_set(e, ERR_DIFFERS, "the contents differ at offset %" PRIu64, it->differs_at);
     }
     if (g->target && !place_pieces(g, it, e))

@@ -14,7 +14,7 @@ size_t item_coded_room(const struct engine *g)
 {
     const struct target *t = g->target;
 
-    if (!t || !t->coder || g->measuring)
+    if (!t || !t->coder || g->c->measure)
         return 0;
     return ITEM_SIZE / t->coded_unit * t->coder->bound(t->coded_unit);
 }
@@ -86,7 +86,7 @@ static bool add_segment(struct item *it, struct segment s, struct err *e)
  * target's store does not read zero by itself. */
 static bool scan_pages(struct engine *g, struct item *it, uint64_t at, uint64_t len, struct err *e)
 {
-    if (!g->measuring && !g->target->files.items[0].io->fresh)
+    if (!g->c->measure && !g->target->files.items[0].io->fresh)
         return add_segment(it, (struct segment){.at = at, .len = len}, e);
     for (uint64_t n; len; at += n, len -= n) {
         n = MIN(len, PAGE - at % PAGE);
@@ -107,7 +107,7 @@ static bool encode_unit(struct engine *g, struct item *it, uint64_t at, uint64_t
     size_t bound = t->coder->bound(in), n;
     uint8_t *data = it->data + (at - it->at);
 
-    if (g->measuring) {
+    if (g->c->measure) {
         p.stored = (uint32_t)bound;
         if (t->coded_only)
             return add_piece(it, p, e);
@@ -146,7 +146,7 @@ static bool scan_buffer(struct engine *g, struct item *it, struct worker *w, str
             if (!encode_unit(g, it, at, n, &coded_pos, w, e))
                 return false;
         } else if (!add_piece(it, (struct piece){.at = at, .len = n, .kind = PLACE_PLAIN}, e) ||
-                   (!g->measuring && !scan_pages(g, it, at, n, e))) {
+                   (!g->c->measure && !scan_pages(g, it, at, n, e))) {
             return false;
         }
     }
@@ -183,9 +183,8 @@ static bool scan_clones(struct engine *g, struct item *it, struct err *e)
                      e);
 }
 
-static bool compare(struct engine *g, struct item *it, struct worker *w, struct err *e)
+static bool compare(struct item *it, struct worker *w, struct err *e)
 {
-    (void)g;
     for (size_t i = 0; i < it->other.count; i++) {
         const struct extent *x = &it->other.items[i];
 
@@ -220,7 +219,7 @@ bool item_process(struct engine *g, struct item *it, struct worker *w, struct er
         return !g->target ||
                add_piece(it, (struct piece){.at = it->at, .len = it->len, .kind = PLACE_ZERO}, e);
     }
-    if (g->fast)
+    if (g->c->measure == MEASURE_MAP)
         return scan_map(g, it, e);
     throttle_wait(g->c->throttle, it->data_bytes,
                   g->c->stop); /* told to stop, it is still finished */
@@ -228,8 +227,8 @@ bool item_process(struct engine *g, struct item *it, struct worker *w, struct er
         return false;
     if (it->hashed)
         hash_chunks(it);
-    if (g->other)
-        return compare(g, it, w, e);
+    if (g->c->other)
+        return compare(it, w, e);
     if (!g->target)
         return true;
     return g->clone ? scan_clones(g, it, e) : scan_buffer(g, it, w, e);

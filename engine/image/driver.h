@@ -1,4 +1,4 @@
-/* The driver interface: a format is one const struct that translates addresses (DESIGN section 3).
+/* The driver interface: a format is one const struct that translates addresses.
  *
  * A driver never moves data. Reading side: `open` reads metadata, `map` answers where bytes lie.
  * Writing side: `create` declares files, `place` answers where bytes go, `seal` ends the image; all

@@ -28,6 +28,7 @@ struct gate {
     unsigned refs;
     struct opt_texts roots; /* real paths; the first is the folder of the file the user named */
     struct opt_pairs path_map;
+    unsigned file_flags; /* of every file */
 };
 
 /* A name in the words of an error message. */
@@ -91,6 +92,7 @@ struct gate *gate_new(const char *path, const struct gate_rules *rules, struct e
     if (!g)
         return NULL;
     g->refs = 1;
+    g->file_flags = rules && rules->direct ? FILE_DIRECT : 0;
     if (!fill(g, path, rules, e)) {
         gate_free(g);
         return NULL;
@@ -316,7 +318,7 @@ static enum outcome attempt(const struct gate *g, struct attempt *a, const char 
         return OUTSIDE;
     kind = check_kind(a->real, st.st_mode, inside(g, a->real, 1), name, from, e);
     if (kind == OPENED)
-        a->io = file_reopen(fd, a->real, flags, e);
+        a->io = file_reopen(fd, a->real, flags | g->file_flags, e);
     return a->io ? OPENED : FAILED;
 }
 

@@ -11,10 +11,12 @@
 #include "file.h"
 #include "opt.h"
 
-/* What the job or the command line allows; borrowed, may be NULL. */
+/* How the files of an image are opened, as the job or the command line says; borrowed, may be NULL.
+ */
 struct gate_rules {
     struct opt_texts allow;    /* further roots */
     struct opt_pairs path_map; /* recorded prefix -> replacement */
+    bool direct;               /* past the page cache, where the file system can */
 };
 
 struct gate;

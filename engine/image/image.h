@@ -95,7 +95,6 @@ struct image_options {
     const struct gate_rules *rules;
     enum image_lock lock;
     bool layer_only; /* leave the parents alone */
-    bool direct;     /* data reads past the page cache */
 };
 
 /* Opens the image and, unless layer_only, its parents; checks every identity. ERR_FORMAT for a

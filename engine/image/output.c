@@ -195,14 +195,19 @@ static bool remove_left(const char *part, struct err *e)
     return true;
 }
 
-static struct io *create_part(const char *part, struct err *e)
+static unsigned part_flags(unsigned flags)
+{
+    return FILE_WRITE | FILE_NOFOLLOW | (flags & OUTPUT_DIRECT ? FILE_DIRECT : 0);
+}
+
+static struct io *create_part(const char *part, unsigned flags, struct err *e)
 {
     struct stat st;
 
     for (int i = 0; i < PART_TRIES; i++) {
         if (lstat(part, &st) == 0 && !remove_left(part, e))
             return NULL;
-        AUTO(io_free) struct io *io = file_open(part, FILE_WRITE | FILE_CREATE | FILE_NOFOLLOW, e);
+        AUTO(io_free) struct io *io = file_open(part, part_flags(flags) | FILE_CREATE, e);
         if (!io) {
             if (e && e->kind == ERR_REFUSED) {
                 err_clear(e);
@@ -228,13 +233,13 @@ static struct io *open_part(const struct output *o, const char *part, unsigned f
     struct stat st;
 
     if (!o->device && !(flags & OUTPUT_RESUME))
-        return create_part(part, e);
+        return create_part(part, flags, e);
     if (lstat(part, &st) != 0) {
         err_set(e, ERR_CHANGED, "the unfinished output '%s' is gone: start again with --fresh",
                 part);
         return NULL;
     }
-    io = file_open(part, FILE_WRITE | FILE_NOFOLLOW, e);
+    io = file_open(part, part_flags(flags), e);
     return io && file_lock(io, FILE_LOCK_WRITE, e) ? TAKE(io) : NULL;
 }
 

@@ -18,6 +18,7 @@
 enum output_flag {
     OUTPUT_OVERWRITE = 1, /* final names may exist, and are replaced by publishing */
     OUTPUT_RESUME = 2,    /* the parts exist and are continued; their contents are kept */
+    OUTPUT_DIRECT = 4,    /* written past the page cache, where the file system can */
 };
 
 struct output_file {

@@ -258,7 +258,7 @@ fail:
 static bool log_range(struct power *p, struct io *base, uint64_t pos, uint64_t len,
                       const char *data, struct err *e)
 {
-    uint64_t size = base->size;
+    uint64_t size = io_size(base);
 
     while (len) {
         uint64_t n = data || pos < size ? MIN(len, PIECE_MAX) : len;
@@ -340,7 +340,10 @@ static bool change(struct faulty *f, const struct change *c, const char *data, s
               : c->kind == CHANGE_ZERO ? io_zero(f->base, c->pos, c->len, e)
                                        : io_resize(f->base, c->pos, e);
 
-    __atomic_store_n(&f->io.size, f->base->size, __ATOMIC_RELAXED);
+    if (c->kind == CHANGE_RESIZE)
+        __atomic_store_n(&f->io.size, io_size(f->base), __ATOMIC_RELAXED);
+    else
+        io_grown(&f->io, io_size(f->base));
     return ok;
 }
 
@@ -408,10 +411,10 @@ static bool faulty_zero(struct io *io, uint64_t pos, uint64_t len, struct err *e
 static bool faulty_resize(struct io *io, uint64_t size, struct err *e)
 {
     struct faulty *f = faulty_of(io);
+    uint64_t old = io_size(io);
     struct faulty_rule r;
 
-    if (rule_hits(f, FAULTY_WRITE, MIN(size, io->size), MAX(size, io->size) - MIN(size, io->size),
-                  &r))
+    if (rule_hits(f, FAULTY_WRITE, MIN(size, old), MAX(size, old) - MIN(size, old), &r))
         return fail(f, &r, "resizing", size, e);
     return change_logged(f, &(struct change){.kind = CHANGE_RESIZE, .pos = size}, NULL, e);
 }
@@ -430,7 +433,7 @@ static bool sync_logged(struct faulty *f, const struct faulty_rule *failing, str
     if (failing) {
         bool ok = settle(p, f->base, e);
 
-        __atomic_store_n(&f->io.size, f->base->size, __ATOMIC_RELAXED);
+        __atomic_store_n(&f->io.size, io_size(f->base), __ATOMIC_RELAXED);
         return ok && fail(f, failing, "flushing", 0, e);
     }
     forget(p, f->base);

@@ -151,27 +151,18 @@ static bool file_read(struct io *io, uint64_t pos, void *buf, size_t len, struct
     return read_bounced(f, pos, buf, len, e);
 }
 
-void file_grown(struct file *f, uint64_t end)
-{
-    uint64_t size = __atomic_load_n(&f->io.size, __ATOMIC_RELAXED);
-
-    while (size < end && !__atomic_compare_exchange_n(&f->io.size, &size, end, true,
-                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
-}
-
 static bool file_write(struct io *io, uint64_t pos, const void *buf, size_t len, struct err *e)
 {
     struct file *f = (struct file *)io;
     int fd = f->direct >= 0 && is_aligned(pos, buf, len) ? f->direct : io->fd;
-    bool grows = pos + len > __atomic_load_n(&io->size, __ATOMIC_RELAXED), ok;
+    bool grows = pos + len > io_size(io), ok;
 
     if (grows)
         pthread_rwlock_rdlock(&f->growth);
     ok = write_all(f, fd, pos, buf, len, e);
     if (grows) {
         if (ok)
-            file_grown(f, pos + len);
+            io_grown(io, pos + len);
         pthread_rwlock_unlock(&f->growth);
     }
     file_changed(f);
@@ -275,7 +266,7 @@ static bool zero_inside(struct file *f, uint64_t pos, uint64_t len, struct err *
 static bool file_zero(struct io *io, uint64_t pos, uint64_t len, struct err *e)
 {
     struct file *f = (struct file *)io;
-    uint64_t end = pos + len, size = __atomic_load_n(&io->size, __ATOMIC_RELAXED);
+    uint64_t end = pos + len, size = io_size(io);
     bool ok = true;
 
     if (end > size) {

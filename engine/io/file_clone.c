@@ -45,7 +45,7 @@ bool file_clone(struct io *from, uint64_t from_pos, struct io *to, uint64_t to_p
     pthread_rwlock_rdlock(&b->growth);
     r = fault_point("clone") ? EIO : clone_range(a, from_pos, b, to_pos, len);
     if (!r)
-        file_grown(b, to_pos + len);
+        io_grown(&b->io, to_pos + len);
     file_changed(b);
     pthread_rwlock_unlock(&b->growth);
     switch (r) {
@@ -95,7 +95,7 @@ bool file_preallocate(struct io *io, uint64_t size, struct err *e)
     if (io->device || !size)
         return true;
     if (!f)
-        return size <= io->size || io_resize(io, size, e);
+        return size <= io_size(io) || io_resize(io, size, e);
     if (fault_point("fallocate"))
         return err_errno(e, ERR_IO, EIO, "reserving %" PRIu64 " bytes for '%s'", size, io->name);
     pthread_rwlock_wrlock(&f->growth);
@@ -104,11 +104,11 @@ bool file_preallocate(struct io *io, uint64_t size, struct err *e)
     } while (r < 0 && errno == EINTR);
     r = r < 0 ? errno : 0;
     if (!r)
-        file_grown(f, size);
+        io_grown(io, size);
     file_changed(f);
     pthread_rwlock_unlock(&f->growth);
     if (r == EOPNOTSUPP || r == ENOSYS)
-        return size <= io->size || io_resize(io, size, e);
+        return size <= io_size(io) || io_resize(io, size, e);
     return !r || err_errno(e, ERR_IO, r, "reserving %" PRIu64 " bytes for '%s'", size, io->name);
 }
 

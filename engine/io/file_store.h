@@ -39,7 +39,4 @@ static inline void file_changed(struct file *f)
     __atomic_add_fetch(&f->changes, 1, __ATOMIC_ACQ_REL);
 }
 
-/* Raises the known size to `end` when it is below. */
-void file_grown(struct file *f, uint64_t end);
-
 #endif

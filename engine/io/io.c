@@ -8,12 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The size is read by one thread while another's write past the end moves it. */
-static uint64_t size_now(struct io *io)
-{
-    return __atomic_load_n(&io->size, __ATOMIC_RELAXED);
-}
-
 void io_free(struct io *io)
 {
     if (!io || __atomic_sub_fetch(&io->refs, 1, __ATOMIC_ACQ_REL) > 0)
@@ -27,19 +21,28 @@ struct io *io_ref(struct io *io)
     return io;
 }
 
+void io_grown(struct io *io, uint64_t end)
+{
+    uint64_t size = io_size(io);
+
+    while (size < end && !__atomic_compare_exchange_n(&io->size, &size, end, true, __ATOMIC_RELAXED,
+                                                      __ATOMIC_RELAXED))
+        ;
+}
+
 bool io_read(struct io *io, uint64_t pos, void *buf, size_t len, struct err *e)
 {
-    if (!range_inside(pos, len, size_now(io)))
+    if (!range_inside(pos, len, io_size(io)))
         return err_set(e, ERR_FORMAT,
                        "'%s' is cut short: %zu bytes at %" PRIu64
                        " were wanted, the file has %" PRIu64,
-                       io->name, len, pos, size_now(io));
+                       io->name, len, pos, io_size(io));
     return !len || io->ops->read(io, pos, buf, len, e);
 }
 
 bool io_read_padded(struct io *io, uint64_t pos, void *buf, size_t len, struct err *e)
 {
-    uint64_t size = size_now(io);
+    uint64_t size = io_size(io);
     size_t inside = pos < size ? (size_t)MIN((uint64_t)len, size - pos) : 0;
 
     if (inside && !io->ops->read(io, pos, buf, inside, e))
@@ -59,11 +62,11 @@ static bool may_write(struct io *io, uint64_t pos, uint64_t len, struct err *e)
     if (__builtin_add_overflow(pos, len, &end) || end > INT64_MAX)
         return err_set(e, ERR_BUG, "%" PRIu64 " bytes at %" PRIu64 " of '%s' is past any file", len,
                        pos, io->name);
-    if (end > size_now(io) && (io->device || !io->ops->resize))
+    if (end > io_size(io) && (io->device || !io->ops->resize))
         return err_set(e, ERR_SPACE,
                        "'%s' is too small: it has %" PRIu64 " bytes, and %" PRIu64 " bytes at "
                        "%" PRIu64 " are to be written",
-                       io->name, size_now(io), len, pos);
+                       io->name, io_size(io), len, pos);
     return true;
 }
 
@@ -79,12 +82,12 @@ bool io_sync(struct io *io, struct err *e)
 
 bool io_resize(struct io *io, uint64_t size, struct err *e)
 {
-    if (size == size_now(io))
+    if (size == io_size(io))
         return true;
     if (io->device || !io->ops->resize)
         return err_set(e, ERR_UNSUPPORTED,
                        "the size of '%s' is fixed: it has %" PRIu64 " bytes, not %" PRIu64,
-                       io->name, size_now(io), size);
+                       io->name, io_size(io), size);
     if (size > INT64_MAX)
         return err_set(e, ERR_BUG, "'%s' cannot have %" PRIu64 " bytes", io->name, size);
     return io->ops->resize(io, size, e);
@@ -112,7 +115,7 @@ bool io_zero(struct io *io, uint64_t pos, uint64_t len, struct err *e)
 bool io_extent(struct io *io, uint64_t pos, uint64_t want, enum io_extent_kind *ret_kind,
                uint64_t *ret_len, struct err *e)
 {
-    uint64_t size = size_now(io);
+    uint64_t size = io_size(io);
 
     if (pos >= size || !want)
         return err_set(e, ERR_BUG, "the map of '%s' was asked at %" PRIu64 " of %" PRIu64 " bytes",

@@ -1,4 +1,4 @@
-/* Byte stores: one interface over files, block devices, memory, slices and (later) remote objects.
+/* Byte stores: one interface over files, block devices, memory and parts of other stores.
  *
  * All positions and lengths are bytes. Reads and writes are positioned, complete (a short one is an
  * error) and thread-safe on one store. Behaviour is added by wrapping a store in another. */
@@ -36,7 +36,7 @@ struct io_ops {
 struct io {
     const struct io_ops *ops;
     char *name;    /* for messages; owned */
-    uint64_t size; /* bytes; kept current by resize and by writes past the end */
+    uint64_t size; /* bytes; kept current by resize and by writes past the end: see io_size */
     int fd;        /* of a file or block device; -1 otherwise */
     bool fresh;    /* every byte not written since it was opened reads zero (new file, memory) */
     bool device;   /* a block device: fixed size, explicit zeroes */
@@ -47,6 +47,15 @@ struct io {
 void io_free(struct io *io); /* drops one reference; NULL is fine */
 AUTO_TYPE(struct io *, io_free)
 struct io *io_ref(struct io *io);
+
+/* The size in bytes of a store that other threads may be writing to. */
+static inline uint64_t io_size(const struct io *io)
+{
+    return __atomic_load_n(&io->size, __ATOMIC_RELAXED);
+}
+/* For the kinds of store: a write has ended at `end`. Writes that end out of turn never make the
+ * store seem smaller again. */
+void io_grown(struct io *io, uint64_t end);
 
 /* [pos, pos+len) must lie within the size: ERR_FORMAT otherwise ("is cut short"). */
 bool io_read(struct io *io, uint64_t pos, void *buf, size_t len, struct err *e);
@@ -81,6 +90,7 @@ bool io_hold_release(struct io *io, struct err *e);
 struct throttle;
 struct throttle *throttle_new(uint64_t bytes_per_second, struct err *e);
 void throttle_free(struct throttle *t);
+AUTO_TYPE(struct throttle *, throttle_free)
 /* Waits until `len` more bytes are allowed; returns early (false) when *stop becomes non-zero. NULL
  * throttle: at once. */
 bool throttle_wait(struct throttle *t, uint64_t len, const atomic_int *stop);

@@ -83,11 +83,11 @@ struct io *io_slice(struct io *base, uint64_t pos, uint64_t len, struct err *e)
 {
     struct slice *s;
 
-    if (!range_inside(pos, len, __atomic_load_n(&base->size, __ATOMIC_RELAXED))) {
+    if (!range_inside(pos, len, io_size(base))) {
         err_set(e, ERR_FORMAT,
                 "'%s' is cut short: %" PRIu64 " bytes at %" PRIu64
                 " were wanted, the file has %" PRIu64,
-                base->name, len, pos, base->size);
+                base->name, len, pos, io_size(base));
         return NULL;
     }
     s = mem_new(struct slice, e);

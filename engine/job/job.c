@@ -144,6 +144,7 @@ static bool take_keys(struct job_loader *l, struct scope *scope)
     job->rules.allow = f->allow;
     f->allow = (struct opt_texts){0};
     job->rules.path_map = f->path_map;
+    job->rules.direct = f->policy.direct;
     f->path_map = (struct opt_pairs){0};
     job->workdir = TAKE(f->workdir);
     job->policy = f->policy;

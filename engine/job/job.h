@@ -20,6 +20,7 @@ struct policy {
     uint64_t parallel, workers, network, disk, retries;
     int on_error;       /* enum on_error */
     int source_changed; /* enum source_changed */
+    bool direct;        /* images are read and written past the page cache */
     char *window;       /* "22:00-05:00"; NULL: always */
     struct opt_texts chain_search, in_use_check;
 };

@@ -177,7 +177,7 @@ static void check_changes(struct job_loader *l, const struct machine_stages *fro
     }
 }
 
-/* The rules of DESIGN's layers that hold without a look at a disk. */
+/* The order of stages that holds without a look at a disk. */
 static void check_order(struct job_loader *l, const struct machine *m)
 {
     const unsigned inside =

@@ -233,6 +233,11 @@ static bool fill_row(struct machine_run *m, struct state_output *row, const stru
     return true;
 }
 
+static unsigned create_flags(const struct machine_run *m, const struct output_request *rq)
+{
+    return (rq->replace ? OUTPUT_OVERWRITE : 0) | (m->job->policy.direct ? OUTPUT_DIRECT : 0);
+}
+
 /* The intent is durable before the first file is made. */
 static bool begin_new(struct machine_run *m, struct run_output *o, const struct output_request *rq,
                       struct err *e)
@@ -240,7 +245,7 @@ static bool begin_new(struct machine_run *m, struct run_output *o, const struct 
     if (!fill_row(m, &o->row, o->target, o->files, rq, e) ||
         !output_check(o->files, rq->replace ? OUTPUT_OVERWRITE : 0, e) ||
         !state_add_output(m->state, m->run, &o->row, e) ||
-        !output_create(o->files, rq->replace ? OUTPUT_OVERWRITE : 0, e))
+        !output_create(o->files, create_flags(m, rq), e))
         return false;
     for (size_t i = 0; i < o->files->count; i++)
         o->row.files.items[i].ino = o->files->files[i].ino;
@@ -267,7 +272,7 @@ bool run_output_begin(struct machine_run *m, struct target *target, const struct
         o->target = target;
         o->files = files;
         *ret = o;
-        return output_create(files, OUTPUT_RESUME | (rq->replace ? OUTPUT_OVERWRITE : 0), e) &&
+        return output_create(files, OUTPUT_RESUME | create_flags(m, rq), e) &&
                output_device_begin(files, true, e);
     }
     if ((o && !forget(m, o, e)) || !(o = mem_new(struct run_output, e)) ||

@@ -1,4 +1,4 @@
-/* The outputs of a run, from the intent to the final name (DESIGN section 5).
+/* The outputs of a run, from the intent to the final name.
  *
  *     intent committed -> parts created -> inodes committed (writing) -> copied -> sealed
  *     -> checked -> publishing committed -> renamed -> folders synced -> published committed

@@ -25,6 +25,7 @@ bool machine_read(struct machine_run *m, struct err *e)
 static bool copy_rules(struct gate_rules *to, const struct gate_rules *from, const char *dir,
                        struct err *e)
 {
+    to->direct = from->direct;
     for (size_t i = 0; i < from->allow.count; i++)
         if (!opt_texts_add(&to->allow, from->allow.items[i], e))
             return false;

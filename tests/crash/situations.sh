@@ -38,9 +38,11 @@ interrupt() {
   for _ in $(seq 200); do grep -q '"checkpoint"' events 2>/dev/null && break; kill -0 $pid 2>/dev/null || break; sleep 0.05; done
   kill "-${2:-9}" $pid 2>/dev/null; wait $pid 2>/dev/null; local rc=$?; rm -f events; return $rc
 }
+# waits for the part of a run in a folder
+begun() { until [ -n "$(find "$1" -name '.strata-*')" ] || ! kill -0 "$2" 2>/dev/null; do sleep 0.05; done; }
 reset() { rm -rf out state; mkdir out; }
 convert='{convert: {format: raw, to: out/a.raw}}'
-slow='policy: {disk: 8M}'
+slow='policy: {disk: 2M}' # ten seconds: nothing here is done before it is told to stop
 
 disk a.qcow2
 # finished runs
@@ -70,7 +72,7 @@ expect 0 "a stage added at the end" '' run a.yaml
 reset; job b a.qcow2 "[$convert, verify]" "$slow"
 interrupt b.yaml INT; [ $? = 130 ] || bad "status of SIGINT"; grep -q "run" said || bad "SIGINT does not say how to go on"
 interrupt b.yaml TERM; [ $? = 143 ] || bad "status of SIGTERM"
-interrupt b.yaml; sed -i 's/disk: 8M/disk: 800M/' b.yaml
+interrupt b.yaml; sed -i 's/disk: 2M/disk: 800M/' b.yaml
 "$STRATA" --state state plan b.yaml >said 2>&1; grep -q "goes on at" said || bad "the plan does not say where it goes on"
 expect 0 "goes on after SIGINT, SIGTERM and SIGKILL" '' run b.yaml
 qemu-img compare -q a.qcow2 out/a.raw || bad "other contents"
@@ -78,7 +80,7 @@ qemu-img compare -q a.qcow2 out/a.raw || bad "other contents"
 
 # the date is that of the start, and a clock that was set back does no harm
 reset; job p a.qcow2 '[preflight, {convert: {format: raw, to: "out/${date}.raw"}}, verify]' "$slow"
-STRATA_NOW=1700000000 interrupt p.yaml; sed -i 's/disk: 8M/disk: 800M/' p.yaml
+STRATA_NOW=1700000000 interrupt p.yaml; sed -i 's/disk: 2M/disk: 800M/' p.yaml
 export STRATA_NOW=1600000000
 expect 0 "a clock that was set back" '' run p.yaml
 unset STRATA_NOW
@@ -87,7 +89,7 @@ expect 0 "an unchanged run of another day" unchanged run p.yaml
 
 # and so is the environment, for the machine's texts
 reset; job q a.qcow2 '[preflight, {convert: {format: raw, to: "out/${env:WAVE}.raw"}}, verify]' "$slow"
-WAVE=one interrupt q.yaml; sed -i 's/disk: 8M/disk: 800M/' q.yaml
+WAVE=one interrupt q.yaml; sed -i 's/disk: 2M/disk: 800M/' q.yaml
 WAVE=two "$STRATA" --state state plan q.yaml >said 2>&1
 grep -q "goes on at" said || bad "the plan begins again"; grep -q "out/one.raw" said || bad "the plan renames the target"
 expect 0 "an environment that changed while interrupted" '' run q.yaml
@@ -99,7 +101,7 @@ WAVE=two expect 0 "a new run takes the present environment" '' run q.yaml
 reset; job c a.qcow2 "[$convert, verify]" "$slow"
 interrupt c.yaml; qemu-io -f qcow2 -c 'write -P 7 0 64k' a.qcow2 >/dev/null
 expect 11 "a source that changed since the interruption" 'a\.qcow2.*changed' run c.yaml
-sed -i 's/disk: 8M/source_changed: restart/' c.yaml
+sed -i 's/disk: 2M/source_changed: restart/' c.yaml
 expect 0 "source_changed: restart" '' run c.yaml
 qemu-img compare -q a.qcow2 out/a.raw || bad "other contents after restart"
 reset; job c a.qcow2 "[$convert, {command: {run: [sh, -c, 'touch a.qcow2']}}, verify]"
@@ -122,12 +124,12 @@ empty out abandon
 reset; job f a.qcow2 "[$convert]" "$slow"
 interrupt f.yaml; printf 'garbage garbage garbage' >state/f/m.db
 expect 4 "a damaged state" 'm\.db.*damaged' run f.yaml
-sed -i 's/disk: 8M/disk: 800M/' f.yaml
+sed -i 's/disk: 2M/disk: 800M/' f.yaml
 expect 0 "--fresh gets past it" '' run --fresh f.yaml
 [ "$(ls -A out)" = a.raw ] || bad "left behind: $(ls -A out)"
 reset; job g a.qcow2 "[$convert]" "$slow"
 "$STRATA" --state state --progress none run g.yaml >/dev/null 2>&1 & pid=$!
-sleep 1
+begun out $pid
 expect 7 "two runs at once" "process $pid" run g.yaml
 kill -9 $pid; wait $pid 2>/dev/null
 
@@ -179,6 +181,22 @@ qemu-img create -q -f qcow2 -b a.qcow2 -F qcow2 top.qcow2; qemu-io -c 'write -P 
 job l top.qcow2 '[{consolidate: {at: a}}, {convert: {format: raw, to: out/a.raw}}, verify]'
 expect 0 "an image of the chain" '' run l.yaml; qemu-img compare -q a.qcow2 out/a.raw || bad "not the parent"
 
+# past the page cache, interrupted too
+reset; job s a.qcow2 "[$convert, verify]" 'policy: {disk: 2M, direct: yes}'
+interrupt s.yaml; sed -i 's/disk: 2M/disk: 800M/' s.yaml
+expect 0 "direct: yes" '' run s.yaml
+qemu-img compare -q a.qcow2 out/a.raw || bad "direct: other contents"
+sync a.qcow2; dd if=a.qcow2 of=/dev/null iflag=nocache count=0 status=none
+expect 0 "direct: yes, once more" '' run --fresh s.yaml
+if command -v fincore >/dev/null && dd if=/dev/zero of=out/try bs=4096 count=1 oflag=direct status=none 2>/dev/null; then
+  for file in a.qcow2 out/a.raw; do
+    cached=$(fincore -b -n -o RES "$file")
+    [ "$cached" -lt 2000000 ] || bad "direct: $cached bytes of $file are in the page cache"
+  done
+else
+  echo "not tried without direct I/O: that the page cache is left alone"
+fi
+
 # a full disk in the middle
 mkdir small
 if mount -t tmpfs -o size=40m none small 2>/dev/null; then
@@ -188,11 +206,11 @@ if mount -t tmpfs -o size=40m none small 2>/dev/null; then
   expect 4 "a read-only filesystem" "cannot write to '.*small'.*read-only" run o.yaml
   grep -q "convert" said && bad "the stage began"
   mount -o remount,rw small
-  job n a.qcow2 '[{convert: {format: raw, to: small/n.raw}}, verify]' 'policy: {disk: 20M}'
+  job n a.qcow2 '[{convert: {format: raw, to: small/n.raw}}, verify]' 'policy: {disk: 5M}'
   "$STRATA" --state state --progress none run n.yaml >said 2>&1 & pid=$!
-  sleep 0.5; head -c 30M /dev/zero >small/other 2>/dev/null; wait $pid
+  begun small $pid; head -c 30M /dev/zero >small/other 2>/dev/null; wait $pid
   [ $? = 5 ] || bad "status of a disk that fills up"; grep -q "run the same command again" said || bad "a full disk does not say how to go on"
-  rm small/other
+  rm small/other; sed -i 's/disk: 5M/disk: 800M/' n.yaml
   expect 0 "goes on after the disk was full" '' run n.yaml; qemu-img compare -q a.qcow2 small/n.raw || bad "full disk: other contents"
 else
   echo "not tried without the right to mount: a full disk"

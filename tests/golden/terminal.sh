@@ -10,7 +10,7 @@ is() { # NAME WANTED GOT
 
 seq 1 99999999 | head -c 96M >big.raw
 mkdir to
-slow=(convert -f raw -O qcow2 -o compression=zlib -o level=9 -W 1 big.raw to/x.qcow2)
+slow=(convert -f raw -O qcow2 -r 20M big.raw to/x.qcow2)
 begun() { while [ -z "$(ls -A to)" ] && kill -0 "$1"; do sleep 0.05; done; }
 
 note "a signal stops a conversion, and nothing is left"
@@ -24,6 +24,20 @@ for signal in INT:130 TERM:143 HUP:143; do
     is "left after SIG${signal%:*}" "" "$(ls -A to)"
     masked <err >>transcript
 done
+
+note "comparing, measuring and digesting stop as well"
+"$STRATA" -q convert -O raw big.raw to/same.raw
+for reading in "compare big.raw to/same.raw" "measure -O qcow2 big.raw" "digest big.raw"; do
+    # shellcheck disable=SC2086  # a list of words
+    "$STRATA" --progress bar $reading -r 4M >out 2>err &
+    pid=$!
+    until grep -q 'MiB of 96 MiB' err || ! kill -0 $pid; do sleep 0.05; done
+    kill -INT $pid
+    wait $pid
+    is "status of '$reading' after SIGINT" 130 $?
+    is "output of '$reading' after SIGINT" "" "$(cat out)"
+done
+rm to/same.raw
 
 note "killed: a part is left, which the next conversion replaces"
 "$STRATA" "${slow[@]}" >/dev/null 2>&1 &
@@ -58,12 +72,12 @@ P
 }
 terminal "$STRATA" info big.raw >shown
 grep -q '\[' shown && { echo "a quick command showed a bar"; failed=1; }
-terminal "$STRATA" convert -O qcow2 -o compression=zlib -o level=9 -W 1 big.raw to/y.qcow2 >shown
+terminal "$STRATA" convert -O qcow2 -r 60M big.raw to/y.qcow2 >shown
 tr '\r' '\n' <shown | grep -Eq '^to/y.qcow2 \[#+\.*\] +[0-9]+%  .*MiB of 96 MiB  .*/s' || {
     echo "a slow command showed no bar"
     failed=1
 }
-terminal "$STRATA" -q convert -O qcow2 -o compression=zlib -W 1 big.raw to/y.qcow2 >shown
+terminal "$STRATA" -q convert -O qcow2 -r 60M big.raw to/y.qcow2 >shown
 is "a quiet command shows" "" "$(cat shown)"
 
 note "standard files"

@@ -11,6 +11,8 @@
 
 #include "err.h"
 
+struct image;
+
 /* Fails the test with the error's text when `ok` is false. */
 #define assert_ok(ok, e)                                                                           \
     do {                                                                                           \
@@ -21,6 +23,9 @@
 /* A fresh directory under $TMPDIR, removed by test_rmdir; the path is static, one a process. */
 const char *test_dir(void);
 void test_rmdir(void);
+
+/* Fails the test where the contents of two images of one size differ. */
+void test_same(struct image *a, struct image *b);
 
 /* Deterministic random numbers (xorshift), for data and choices. */
 uint64_t test_random(uint64_t *state);

@@ -80,13 +80,8 @@ static uint64_t convert(struct io *source, struct io *io, int subformat, uint64_
 static void assert_same_disk(struct io *source, struct io *vhd)
 {
     struct image *a = open_as(io_ref(source), "raw"), *b = open_as(io_ref(vhd), "vhd");
-    struct err e = ERR_INIT;
-    uint64_t offset = 0;
-    bool same = false;
 
-    assert_ok(image_compare(a, b, true, 1, &same, &offset, &e), &e);
-    if (!same)
-        fail_msg("differs at %llu", (unsigned long long)offset);
+    test_same(a, b);
     image_free(a);
     image_free(b);
 }

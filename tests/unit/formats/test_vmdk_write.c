@@ -116,7 +116,8 @@ static uint64_t convert(const char *folder, const char *subformat, unsigned work
     target_free(t);
     dry = target_of("d.vmdk", source->size, options, &e);
     assert_ok(dry, &e);
-    assert_ok(copy_measure(source, source->size, dry, false, 2, &e), &e);
+    assert_ok(
+        copy_run(&(struct copy){.source = source, .target = dry, .measure = MEASURE_DATA}, &e), &e);
     if (strcmp(subformat, "streamOptimized") != 0)
         assert_int_equal(target_measured(dry), size);
     else
@@ -131,14 +132,9 @@ static void compare_with_disk(const char *path)
 {
     struct err e = ERR_INIT;
     struct image *a = open_chain("disk.raw", &e), *b = a ? open_chain(path, &e) : NULL;
-    bool same;
-    uint64_t at = 0;
 
     assert_ok(b, &e);
-    assert_int_equal(a->size, b->size);
-    assert_ok(image_compare(a, b, true, 2, &same, &at, &e), &e);
-    if (!same)
-        fail_msg("%s differs at %llu", path, (unsigned long long)at);
+    test_same(a, b);
     image_free(a);
     image_free(b);
 }

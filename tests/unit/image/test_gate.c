@@ -221,7 +221,7 @@ static const char *full(const char *text)
 /* Tries a row from the image at `image`; 0, or complains and returns 1. */
 static int try_row(const struct row *row, const char *image)
 {
-    struct gate_rules rules = {{0}, {0}};
+    struct gate_rules rules = {0};
     AUTO(gate_free) struct gate *g = NULL;
     AUTO(free) char *path = NULL;
     char want[1400];
@@ -296,7 +296,7 @@ static void test_chain(void **state)
 
 static void test_new(void **state)
 {
-    struct gate_rules rules = {{0}, {0}};
+    struct gate_rules rules = {0};
 
     (void)state;
     e = ERR_INIT;
