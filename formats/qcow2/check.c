@@ -85,7 +85,7 @@ static bool table_read(struct check *c, uint64_t pos, uint32_t len, uint32_t ite
                        "the tables have more than %" PRIu64 " entries in all: the check gave up",
                        c->visits_max);
     for (uint32_t done = 0; done < len; done += n) {
-        if (!qcow2_pages_get(&c->q->pages, pos + done, item, true, &data, &n, e))
+        if (!pages_get(&c->q->pages, pos + done, item, true, &data, &n, e))
             return false;
         n = MIN(n, len - done);
         memcpy(buf + done, data, n);

@@ -52,7 +52,7 @@ static bool step_l2(struct qcow2 *q, uint64_t l2_pos, uint64_t at, uint64_t want
                        q->pages.io->name, q->pages.io->size, l2_pos);
     /* like data, a table begun inside the file reads zero past its end: what a cut took away with
      * the table's tail, its first entries name too */
-    if (!qcow2_pages_get(&q->pages, pos, size, true, &entries, &bytes, e) ||
+    if (!pages_get(&q->pages, pos, size, true, &entries, &bytes, e) ||
         !entry_read(q, entries, pos, at, &p, e))
         return false;
     bytes = (uint32_t)MIN((uint64_t)bytes, (mask + 1 - index) * size);
@@ -87,7 +87,7 @@ static bool step_l1(struct qcow2 *q, uint64_t at, uint64_t want, struct step *re
     *ret = (struct step){.kind = QCOW2_ABSENT, .len = want};
     if (index >= q->l1_entries)
         return true; /* a snapshot's table may be shorter than its disk */
-    if (!qcow2_pages_get(&q->pages, pos, 8, false, &entries, &bytes, e))
+    if (!pages_get(&q->pages, pos, 8, false, &entries, &bytes, e))
         return false;
     if (!qcow2_table_unpack(get_be64(entries), q->geo.cluster_size, &l2_pos, e))
         return err_while(e, "reading the L1 table entry at %" PRIu64, pos);

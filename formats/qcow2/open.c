@@ -259,7 +259,7 @@ static bool opening_run(struct opening *o, struct err *e)
     if (!head_read(o, e))
         return false;
     qcow2_geometry_set(&q->geo, &q->header);
-    qcow2_pages_init(&q->pages, o->img->io, q->geo.cluster_size);
+    pages_init(&q->pages, o->img->io, q->geo.cluster_size);
     q->l1_pos = q->header.l1_pos;
     q->l1_entries = q->header.l1_entries;
     o->img->size = q->header.size;
@@ -291,7 +291,7 @@ void qcow2_close(struct image *img)
 
     if (!q)
         return;
-    qcow2_pages_release(&q->pages);
+    pages_release(&q->pages);
     free(q->backing_name);
     free(q->backing_format);
     free(q->snapshot_l1);

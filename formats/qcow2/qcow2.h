@@ -16,7 +16,7 @@ struct qcow2_range {
 struct qcow2 {
     struct qcow2_header header;
     struct qcow2_geometry geo;
-    struct qcow2_pages pages;
+    struct pages pages;
     const struct codec *codec;
     uint64_t l1_pos; /* of the state being read: the current one, or a snapshot's */
     uint32_t l1_entries;

@@ -189,6 +189,10 @@ static bool check_header(struct image *img, struct vhd *v, struct err *e)
         return err_set(e, ERR_UNSUPPORTED,
                        "the disk consists of %" PRIu64 " blocks; up to %d are handled", v->blocks,
                        VHD_BLOCKS_MAX);
+    if (h->table_offset % VHD_SECTOR)
+        return err_set(e, ERR_FORMAT,
+                       "the header puts the block table at %" PRIu64 ", inside a sector",
+                       h->table_offset);
     if (!range_inside(h->table_offset, v->blocks * 4, img->io->size))
         return err_set(e, ERR_FORMAT,
                        "the image is cut short: its block table lies at [%" PRIu64 ", +%" PRIu64
@@ -209,6 +213,7 @@ static bool open_dynamic(struct image *img, struct vhd *v, struct err *e)
     uint8_t raw[VHD_HEADER_SIZE];
     uint64_t pos = v->footer.data_offset;
 
+    pages_init(&v->pages, img->io, PAGES_MIN); /* a block's bitmap is one sector */
     if (!range_inside(pos, sizeof(raw), img->io->size))
         return err_set(e, ERR_FORMAT,
                        "the footer puts the dynamic disk header at %" PRIu64
@@ -260,50 +265,33 @@ static void vhd_close(struct image *img)
 
     if (!v)
         return;
-    free(v->bat.data);
-    free(v->bitmap.data);
+    pages_release(&v->pages);
     free(v);
     img->state = NULL;
 }
 
-/* Makes [pos, pos+len) the contents of the window; len is at most `room`. */
-static bool load(struct vhd_window *w, struct io *io, uint64_t pos, uint32_t len, uint32_t room,
-                 struct err *e)
+/* The entries of the BAT from a block on, as many as lie together. */
+static bool bat_entries(struct image *img, uint64_t block, const uint8_t **ret_entries,
+                        uint64_t *ret_count, struct err *e)
 {
-    if (w->len == len && w->pos == pos)
-        return true;
-    w->len = 0;
-    if (!w->data && !(w->data = mem_alloc(room, e)))
+    struct vhd *v = img->state;
+    uint32_t len;
+
+    if (!pages_get(&v->pages, v->header.table_offset + 4 * block, 4, false, ret_entries, &len, e))
         return false;
-    if (!io_read(io, pos, w->data, len, e))
-        return false;
-    w->pos = pos;
-    w->len = len;
+    *ret_count = MIN((uint64_t)len / 4, v->blocks - block);
     return true;
 }
 
 bool vhd_bat(struct image *img, uint64_t block, uint32_t *ret, struct err *e)
 {
-    struct vhd *v = img->state;
-    uint64_t first = round_down(block, VHD_BAT_WINDOW / 4);
-    uint64_t count = MIN(v->blocks - first, (uint64_t)VHD_BAT_WINDOW / 4);
+    const uint8_t *entries;
+    uint64_t count;
 
-    if (!load(&v->bat, img->io, v->header.table_offset + 4 * first, (uint32_t)(4 * count),
-              VHD_BAT_WINDOW, e))
+    if (!bat_entries(img, block, &entries, &count, e))
         return false;
-    *ret = get_be32(v->bat.data + 4 * (block - first));
+    *ret = get_be32(entries);
     return true;
-}
-
-/* How many blocks from `block` on are unallocated, as far as the loaded part of the table tells. */
-static uint64_t absent_blocks(const struct vhd *v, uint64_t block)
-{
-    uint64_t first = round_down(block, VHD_BAT_WINDOW / 4), n = 0;
-
-    for (size_t i = block - first; i < v->bat.len / 4; i++, n++)
-        if (get_be32(v->bat.data + 4 * i) != VHD_NOT_ALLOCATED)
-            break;
-    return n;
 }
 
 /* Sectors from `sector` of the block on that are alike, at most `max`; *ret_here: in this file. */
@@ -311,17 +299,14 @@ static bool bitmap_run(struct image *img, uint64_t bitmap_pos, uint32_t sector, 
                        bool *ret_here, uint32_t *ret_run, struct err *e)
 {
     struct vhd *v = img->state;
-    uint32_t first = sector / 8 / VHD_BITMAP_WINDOW * VHD_BITMAP_WINDOW;
-    uint32_t len = MIN(v->bitmap_size - first, (uint32_t)VHD_BITMAP_WINDOW);
-    uint32_t bit = sector - 8 * first, end, start = bit;
+    uint32_t bit = sector % 8, len, end;
     const uint8_t *bits;
     bool here;
 
-    if (!load(&v->bitmap, img->io, bitmap_pos + first, len, VHD_BITMAP_WINDOW, e))
+    if (!pages_get(&v->pages, bitmap_pos + sector / 8, 1, false, &bits, &len, e))
         return false;
-    bits = v->bitmap.data;
     end = MIN(8 * len, bit + max);
-    here = bits[bit / 8] >> (7 - bit % 8) & 1;
+    here = bits[0] >> (7 - bit) & 1;
     while (bit < end) {
         uint8_t byte = bits[bit / 8];
 
@@ -333,7 +318,7 @@ static bool bitmap_run(struct image *img, uint64_t bitmap_pos, uint32_t sector, 
             break;
     }
     *ret_here = here;
-    *ret_run = MIN(bit, end) - start;
+    *ret_run = MIN(bit, end) - sector % 8;
     return true;
 }
 
@@ -385,18 +370,19 @@ static bool vhd_map(struct image *img, uint64_t at, uint64_t want, struct extent
                     struct err *e)
 {
     struct vhd *v = img->state;
-    uint64_t block_size = v->header.block_size, block;
-    uint32_t entry;
+    uint64_t block_size = v->header.block_size, count, absent = 0;
+    const uint8_t *entries;
 
     if (v->footer.type == VHD_FIXED)
         return map_bytes(img, at, want, ret, e);
-    block = at / block_size;
-    if (!vhd_bat(img, block, &entry, e))
+    if (!bat_entries(img, at / block_size, &entries, &count, e))
         return false;
-    if (entry != VHD_NOT_ALLOCATED)
-        return map_block(img, at, want, entry, ret, e);
+    if (get_be32(entries) != VHD_NOT_ALLOCATED)
+        return map_block(img, at, want, get_be32(entries), ret, e);
+    while (absent < count && get_be32(entries + 4 * absent) == VHD_NOT_ALLOCATED)
+        absent++;
     ret->kind = v->footer.type == VHD_DIFFERENCING ? EXTENT_ABSENT : EXTENT_ZERO;
-    ret->len = MIN(want, absent_blocks(v, block) * block_size - at % block_size);
+    ret->len = MIN(want, absent * block_size - at % block_size);
     return true;
 }
 

@@ -16,6 +16,7 @@
 #define FORMATS_VHD_VHD_H
 
 #include "driver.h"
+#include "pages.h"
 
 enum {
     VHD_SECTOR = 512,
@@ -97,19 +98,6 @@ void vhd_uuid_text(const uint8_t uuid[16], char text[VHD_UUID_TEXT]);
  * an absolute name (drive, UNC) its last part. Empty when there is none. Works in place. */
 const char *vhd_host_name(char *name);
 
-/* A piece of the file kept in memory: tables are read through one, so that no number in a header
- * decides how much is allocated. */
-struct vhd_window {
-    uint64_t pos;
-    uint32_t len;
-    uint8_t *data;
-};
-
-enum {
-    VHD_BAT_WINDOW = 64 << 10,   /* bytes of the BAT: 16384 blocks, 32 GiB of a usual disk */
-    VHD_BITMAP_WINDOW = 4 << 10, /* bytes of a sector bitmap: 16 MiB, several usual blocks */
-};
-
 struct vhd {
     struct vhd_footer footer;
     uint64_t footer_pos;
@@ -118,7 +106,7 @@ struct vhd {
     struct vhd_header header; /* not for fixed */
     uint64_t blocks;
     uint32_t bitmap_size;
-    struct vhd_window bat, bitmap;
+    struct pages pages; /* of the BAT and the bitmaps */
 };
 
 /* The BAT entry of a block. */

@@ -8,8 +8,8 @@
  * multiple of 4 KiB with the bitmap right before it (as Windows places blocks), so that data can be
  * shared with the source and written past the page cache. The bitmap is all ones.
  *
- * The BAT is written in windows of 4 KiB as the placement passes them. Both copies of the footer
- * and the header wait for seal.
+ * The BAT is written as the placement passes it. Both copies of the footer and the header wait for
+ * seal.
  *
  * The size is exact: readers take it from `current size`, not from the geometry, when the creator
  * application is `qem2` (qemu 2.6 and later, and with them whoever keeps qemu's table; Windows,
@@ -17,6 +17,7 @@
 #include "vhd.h"
 
 #include "bytes.h"
+#include "entries.h"
 #include "mem.h"
 #include "text.h"
 
@@ -26,8 +27,6 @@ enum {
     UNIT = 4096, /* pages of the host's file systems; also the alignment of blocks */
     HEADER_POS = VHD_FOOTER_SIZE,
     BAT_POS = HEADER_POS + VHD_HEADER_SIZE,
-    WINDOW_BYTES = 4096,
-    WINDOW_ENTRIES = WINDOW_BYTES / 4,
     EPOCH = 946684800, /* 2000-01-01 in seconds since 1970: spec "Time Stamp" */
 };
 
@@ -57,14 +56,13 @@ const struct opt_row vhd_rows[] = {
 
 struct writer {
     uint32_t block_size, bitmap_size;
-    uint64_t blocks, entries; /* entries: of the BAT, padded to a sector */
-    uint64_t stride;          /* from one block to the next */
-    uint64_t next;            /* where the next block's data goes */
-    uint64_t block;           /* the block that has a place; blocks: none yet */
-    uint64_t data;            /* its data */
-    uint64_t end;             /* of the last block or the BAT: the footer's place */
-    uint64_t window;          /* first entry of the window */
-    uint8_t bat[WINDOW_BYTES];
+    uint64_t blocks;
+    uint64_t stride;    /* from one block to the next */
+    uint64_t next;      /* where the next block's data goes */
+    uint64_t block;     /* the block that has a place; blocks: none yet */
+    uint64_t data;      /* its data */
+    uint64_t end;       /* of the last block or the BAT: the footer's place */
+    struct entries bat; /* padded to a sector */
     uint8_t *bitmap;
 };
 
@@ -83,16 +81,15 @@ static bool create_dynamic(struct target *t, uint32_t block_size, struct err *e)
     w->block_size = block_size;
     w->bitmap_size = vhd_bitmap_size(block_size);
     w->blocks = w->block = div_up(t->size, block_size);
-    w->entries = round_up(w->blocks, VHD_SECTOR / 4);
+    entries_init(&w->bat, BAT_POS, round_up(w->blocks, VHD_SECTOR / 4), 4, 0xff);
     w->stride = block_size + round_up(w->bitmap_size, UNIT);
-    w->end = BAT_POS + 4 * w->entries;
+    w->end = BAT_POS + 4 * w->bat.count;
     w->next = round_up(w->end + w->bitmap_size, UNIT);
     if ((w->next + w->blocks * w->stride) / VHD_SECTOR >= VHD_NOT_ALLOCATED)
         return err_set(e, ERR_UNSUPPORTED,
                        "blocks of %s cannot address a disk of %s when it is full; use "
                        "block_size=2M",
                        SIZE_TEXT(block_size), SIZE_TEXT(t->size));
-    memset(w->bat, 0xff, sizeof(w->bat));
     w->bitmap = mem_alloc(w->bitmap_size, e);
     if (!w->bitmap)
         return false;
@@ -113,17 +110,6 @@ bool vhd_create(struct target *t, const void *options, struct err *e)
            (o->subformat == SUBFORMAT_FIXED || create_dynamic(t, (uint32_t)o->block_size, e));
 }
 
-static bool flush_window(struct target *t, struct writer *w, struct err *e)
-{
-    uint64_t count = MIN(w->entries - w->window, (uint64_t)WINDOW_ENTRIES);
-
-    if (!target_queue(t, 0, BAT_POS + 4 * w->window, w->bat, 4 * count, false, e))
-        return false;
-    w->window += count;
-    memset(w->bat, 0xff, sizeof(w->bat));
-    return true;
-}
-
 /* On a store that may hold something else, what no placement covers is zeroed. */
 static bool clear(struct target *t, uint64_t pos, uint64_t len, struct err *e)
 {
@@ -139,18 +125,16 @@ static bool clear(struct target *t, uint64_t pos, uint64_t len, struct err *e)
 /* Gives the block at guest offset `at` its place. */
 static bool allocate(struct target *t, struct writer *w, uint64_t at, struct err *e)
 {
-    uint64_t block = at / w->block_size;
+    uint8_t entry[4];
 
-    while (block >= w->window + WINDOW_ENTRIES)
-        if (!flush_window(t, w, e))
-            return false;
-    w->block = block;
+    w->block = at / w->block_size;
     w->data = w->next;
     w->next += w->stride;
-    put_be32(w->bat + 4 * (block - w->window), (uint32_t)((w->data - w->bitmap_size) / VHD_SECTOR));
+    put_be32(entry, (uint32_t)((w->data - w->bitmap_size) / VHD_SECTOR));
     w->end = w->data + w->block_size;
     target_extend(t, 0, w->end);
-    return target_queue(t, 0, w->data - w->bitmap_size, w->bitmap, w->bitmap_size, false, e) &&
+    return entries_set(t, &w->bat, w->block, entry, e) &&
+           target_queue(t, 0, w->data - w->bitmap_size, w->bitmap, w->bitmap_size, false, e) &&
            clear(t, w->data, at % w->block_size, e);
 }
 
@@ -211,9 +195,8 @@ bool vhd_seal(struct target *t, struct err *e)
     make_footer(t, footer);
     if (!w)
         return target_queue(t, 0, t->size, footer, sizeof(footer), false, e);
-    while (w->window < w->entries)
-        if (!flush_window(t, w, e))
-            return false;
+    if (!entries_end(t, &w->bat, e))
+        return false;
     /* the last block may reach past the disk's end, where nothing is placed */
     rest = w->block + 1 == w->blocks ? w->blocks * w->block_size - t->size : 0;
     h.table_entries = (uint32_t)w->blocks;

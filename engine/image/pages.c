@@ -9,21 +9,20 @@
 #include <assert.h>
 #include <inttypes.h>
 
-void qcow2_pages_init(struct qcow2_pages *p, struct io *io, uint32_t cluster_size)
+void pages_init(struct pages *p, struct io *io, uint32_t page_size)
 {
     p->io = io;
-    p->size = MIN(MAX(cluster_size, (uint32_t)QCOW2_PAGE_MIN), (uint32_t)QCOW2_PAGE_MAX);
+    p->size = MIN(MAX(page_size, (uint32_t)PAGES_MIN), (uint32_t)PAGES_MAX);
 }
 
-void qcow2_pages_release(struct qcow2_pages *p)
+void pages_release(struct pages *p)
 {
-    for (unsigned set = 0; set < QCOW2_PAGE_SETS; set++)
-        for (unsigned way = 0; way < QCOW2_PAGE_WAYS; way++)
+    for (unsigned set = 0; set < PAGES_SETS; set++)
+        for (unsigned way = 0; way < PAGES_WAYS; way++)
             free(p->slots[set][way].data);
 }
 
-static bool page_load(struct qcow2_pages *p, struct qcow2_page *page, uint64_t number,
-                      struct err *e)
+static bool page_load(struct pages *p, struct page *page, uint64_t number, struct err *e)
 {
     uint64_t pos = number * p->size;
     uint32_t len = (uint32_t)MIN((uint64_t)p->size, p->io->size - MIN(pos, p->io->size));
@@ -39,14 +38,14 @@ static bool page_load(struct qcow2_pages *p, struct qcow2_page *page, uint64_t n
     return true;
 }
 
-static struct qcow2_page *page_find(struct qcow2_pages *p, uint64_t number, struct err *e)
+static struct page *page_find(struct pages *p, uint64_t number, struct err *e)
 {
     /* multiplicative hashing: tables are often a fixed stride apart */
     unsigned set = (unsigned)((number * UINT64_C(0x9e3779b97f4a7c15)) >> 59);
-    struct qcow2_page *ways = p->slots[set], *oldest = ways;
+    struct page *ways = p->slots[set], *oldest = ways;
 
-    static_assert(QCOW2_PAGE_SETS == 1 << 5, "the top five bits of the hash choose the set");
-    for (struct qcow2_page *page = ways; page < ways + QCOW2_PAGE_WAYS; page++) {
+    static_assert(PAGES_SETS == 1 << 5, "the top five bits of the hash choose the set");
+    for (struct page *page = ways; page < ways + PAGES_WAYS; page++) {
         if (page->used && page->number == number)
             return page;
         if (page->used < oldest->used)
@@ -55,11 +54,11 @@ static struct qcow2_page *page_find(struct qcow2_pages *p, uint64_t number, stru
     return page_load(p, oldest, number, e) ? oldest : NULL;
 }
 
-bool qcow2_pages_get(struct qcow2_pages *p, uint64_t pos, uint32_t item, bool padded,
-                     const uint8_t **ret_data, uint32_t *ret_len, struct err *e)
+bool pages_get(struct pages *p, uint64_t pos, uint32_t item, bool padded, const uint8_t **ret_data,
+               uint32_t *ret_len, struct err *e)
 {
     uint32_t skip = (uint32_t)(pos % p->size);
-    struct qcow2_page *page;
+    struct page *page;
 
     if (!padded && !range_inside(pos, item, p->io->size))
         return err_set(e, ERR_FORMAT,
