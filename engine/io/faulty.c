@@ -375,7 +375,7 @@ static bool change_logged(struct faulty *f, const struct change *c, const char *
 static bool faulty_read(struct io *io, uint64_t pos, void *buf, size_t len, struct err *e)
 {
     struct faulty *f = faulty_of(io);
-    struct faulty_rule r;
+    struct faulty_rule r = {0};
 
     if (f->power && power_is_off(f->power))
         return power_lost(f, e);
@@ -388,7 +388,7 @@ static bool faulty_write(struct io *io, uint64_t pos, const void *buf, size_t le
 {
     struct faulty *f = faulty_of(io);
     struct change c = {.kind = CHANGE_WRITE, .pos = pos, .len = len};
-    struct faulty_rule r;
+    struct faulty_rule r = {0};
 
     if (!rule_hits(f, FAULTY_WRITE, pos, len, &r))
         return change_logged(f, &c, buf, e);
@@ -401,7 +401,7 @@ static bool faulty_write(struct io *io, uint64_t pos, const void *buf, size_t le
 static bool faulty_zero(struct io *io, uint64_t pos, uint64_t len, struct err *e)
 {
     struct faulty *f = faulty_of(io);
-    struct faulty_rule r;
+    struct faulty_rule r = {0};
 
     if (rule_hits(f, FAULTY_WRITE, pos, len, &r))
         return fail(f, &r, "zeroing", pos, e);
@@ -412,7 +412,7 @@ static bool faulty_resize(struct io *io, uint64_t size, struct err *e)
 {
     struct faulty *f = faulty_of(io);
     uint64_t old = io_size(io);
-    struct faulty_rule r;
+    struct faulty_rule r = {0};
 
     if (rule_hits(f, FAULTY_WRITE, MIN(size, old), MAX(size, old) - MIN(size, old), &r))
         return fail(f, &r, "resizing", size, e);
@@ -443,7 +443,7 @@ static bool sync_logged(struct faulty *f, const struct faulty_rule *failing, str
 static bool faulty_sync(struct io *io, struct err *e)
 {
     struct faulty *f = faulty_of(io);
-    struct faulty_rule r;
+    struct faulty_rule r = {0};
     bool failing = rule_hits(f, FAULTY_SYNC, 0, 0, &r), ok;
 
     if (!f->power)

@@ -161,7 +161,7 @@ static bool load_table(struct vmdk *v, struct vmdk_extent *x, bool redundant, ui
                        const uint8_t **ret, struct err *e)
 {
     const struct sparse *s = &x->sparse;
-    uint64_t pos;
+    uint64_t pos = 0;
 
     *ret = NULL;
     if (!sparse_table(v, x, redundant, index, &pos, e))
