@@ -66,7 +66,7 @@ static void add_rows(struct table *t, const struct opt_row *rows, const char *pr
 static bool print_rows(const struct opt_row *rows, struct buf *text, struct err *e)
 {
     static const char *const heads[] = {"option", "value", "default", "meaning", NULL};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     table_init(&t, heads);
     t.indent = 2;
@@ -112,7 +112,7 @@ bool cmd_stages(struct cli *cli, struct err *e)
     static const char *const heads[] = {"stage", "layers", "what it does", NULL};
     AUTO(buf_release) struct buf text = {0};
     AUTO(json_decref) json_t *list = json_array();
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
     const struct stage *one = NULL;
 
     table_init(&t, heads);
@@ -164,7 +164,7 @@ bool cmd_formats(struct cli *cli, struct err *e)
                                         "also known", "what", NULL};
     AUTO(buf_release) struct buf text = {0};
     AUTO(json_decref) json_t *list = json_array();
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
     const struct driver *one = NULL;
 
     table_init(&t, heads);

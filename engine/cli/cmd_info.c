@@ -224,7 +224,7 @@ static void facts_text(const struct info *i, struct table *t)
 static bool snapshots_text(const struct image_facts *f, struct buf *to, struct err *e)
 {
     static const char *const heads[] = {"id", "name", "created", ">size", ">saved state", NULL};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     table_init(&t, heads);
     t.indent = 2;
@@ -245,7 +245,7 @@ static bool snapshots_text(const struct image_facts *f, struct buf *to, struct e
 static bool layout_text(const struct ptable *p, struct buf *to, struct err *e)
 {
     static const char *const heads[] = {">number", ">start", ">size", "type", "name", "", NULL};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
     char type[GUID_TEXT_MAX];
 
     table_init(&t, heads);
@@ -272,7 +272,7 @@ static bool info_text(const struct cli *cli, const struct info *i, struct err *e
 {
     static const char *const heads[] = {"", "", NULL};
     AUTO(buf_release) struct buf text = {0};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     table_init(&t, heads);
     t.bare = true;

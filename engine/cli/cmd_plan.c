@@ -31,7 +31,7 @@ static bool disks_text(const struct machine_plan *p, struct buf *to, struct err 
 {
     static const char *const heads[] = {"disk",     "format", ">layers", ">virtual",
                                         ">on disk", ">data",  "image",   NULL};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     table_init(&t, heads);
     t.indent = 2;
@@ -65,7 +65,7 @@ static bool stages_text(const struct machine_plan *p, struct buf *to, struct err
 {
     static const char *const heads[] = {"stage", "layers", ">reads", ">writes",
                                         ">time", "what",   NULL};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     table_init(&t, heads);
     t.indent = 2;
@@ -97,7 +97,7 @@ static bool space_text(const struct machine_plan *p, struct buf *to, struct err 
 {
     static const char *const heads[] = {">space needed", ">at most", ">free", "on the disk of",
                                         NULL};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     if (!p->space.count)
         return true;
@@ -118,7 +118,7 @@ static bool space_text(const struct machine_plan *p, struct buf *to, struct err 
 static bool findings_text(const struct machine_plan *p, struct buf *to, struct err *e)
 {
     static const char *const heads[] = {"finding", "check", "disk", "what", NULL};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     if (!p->findings.count)
         return true;

@@ -161,7 +161,7 @@ static bool closing_text(const struct running *r, const struct machine_result *r
                                         ">before",  ">after", ">saved",   ">read",
                                         ">written", ">time",  ">resumed", NULL};
     AUTO(buf_release) struct buf text = {0};
-    AUTO(table_release) struct table t;
+    AUTO(table_release) struct table t = {0};
 
     table_init(&t, heads);
     for (size_t i = 0; i < count; i++)

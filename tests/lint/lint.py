@@ -3,7 +3,7 @@
 
     lint.py layers      quote includes follow the layer table, angle includes are known
     lint.py confined    each library's headers are used in one folder
-    lint.py banned      functions that are unsafe, or that belong to the command line alone
+    lint.py banned      what is unsafe, or belongs to the command line alone
     lint.py length      files stay readable
     lint.py words       nothing unfinished, no paths of somebody's machine, no pages that are missing
 
@@ -153,8 +153,13 @@ def lint_confined():
 
 def lint_banned():
     call = re.compile(r"(?<![\w.>])(\w+)\s*\(")
+    # Its release would run on whatever the stack held, when a return comes before the first value.
+    unset = re.compile(r"\bAUTO\(\w+\)\s+[^=;{}()]*;")
     for path in files("engine", "formats", "stages", "tests"):
         layer = layer_of(path)
+        for m in unset.finditer(code(read(path))):
+            breach(path, code(read(path)).count("\n", 0, m.start()) + 1,
+                   "a variable with AUTO needs a first value")
         for number, line in enumerate(code(read(path)).split("\n"), 1):
             for name in call.findall(line):
                 if name in ANYWHERE:
