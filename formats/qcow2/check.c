@@ -8,14 +8,14 @@
 #include "qcow2.h"
 
 #include "mem.h"
+#include "report.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 enum {
-    WINDOW = 8 << 20,  /* clusters: 32 MiB of counts */
-    CHUNK = 4096,      /* bytes of a table that are looked at together */
-    REPORTS_MAX = 100, /* of each level; the rest is only counted */
+    WINDOW = 8 << 20, /* clusters: 32 MiB of counts */
+    CHUNK = 4096,     /* bytes of a table that are looked at together */
 };
 /* Table entries looked at in one walk, whatever the image says: half a minute's work, which a full
  * disk of 16 TiB with fifteen snapshots just stays below. */
@@ -24,30 +24,13 @@ enum {
 struct check {
     struct image *img;
     struct qcow2 *q;
-    check_fn *report;
-    void *user;
+    struct report report;
     uint64_t clusters; /* of the file, the last may be partial */
     uint64_t from;     /* first cluster of the window */
     uint32_t *seen;
     uint64_t block_index, block_pos; /* the refcount table entry looked up last */
     uint64_t visits, visits_max;     /* table entries looked at in this walk */
-    uint64_t reports[CHECK_DAMAGE + 1];
 };
-
-static void say(struct check *c, enum check_level level, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void say(struct check *c, enum check_level level, const char *fmt, ...)
-{
-    char text[512]; /* two numbers and a sentence */
-    va_list ap;
-
-    if (c->reports[level]++ >= REPORTS_MAX)
-        return;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    c->report(c->user, level, text);
-}
 
 static bool first_walk(const struct check *c)
 {
@@ -65,7 +48,8 @@ static void count(struct check *c, uint64_t pos, uint64_t len, const char *what)
     first = pos >> bits;
     last = (pos + len - 1) >> bits;
     if (first_walk(c) && (last < first || last >= c->clusters))
-        say(c, CHECK_DAMAGE, "the %s at %" PRIu64 " runs past the end of the file", what, pos);
+        report_say(&c->report, CHECK_DAMAGE, "the %s at %" PRIu64 " runs past the end of the file",
+                   what, pos);
     first = MAX(first, c->from);
     last = MIN(last, MIN(c->from + WINDOW, c->clusters) - 1);
     for (; first <= last; first++)
@@ -142,9 +126,10 @@ static bool copied_check(struct check *c, uint64_t entry, uint64_t host, uint64_
     if (!stored_get(c, host >> c->q->geo.cluster_bits, &stored, e))
         return false;
     if ((stored == 1) != !!(entry & QCOW2_COPIED))
-        say(c, CHECK_DAMAGE,
-            "the entry at %" PRIu64 " says that cluster %" PRIu64 " is %s, its counter is %" PRIu64,
-            entry_pos, host, entry & QCOW2_COPIED ? "not shared" : "shared", stored);
+        report_say(&c->report, CHECK_DAMAGE,
+                   "the entry at %" PRIu64 " says that cluster %" PRIu64
+                   " is %s, its counter is %" PRIu64,
+                   entry_pos, host, entry & QCOW2_COPIED ? "not shared" : "shared", stored);
     return true;
 }
 
@@ -156,7 +141,8 @@ static bool l2_entry_check(struct check *c, const uint8_t *entry, uint64_t pos, 
 
     if (!qcow2_entry_unpack(&c->q->geo, entry, 0, &p, &damage)) {
         if (first_walk(c))
-            say(c, CHECK_DAMAGE, "L2 table entry at %" PRIu64 ": %s", pos, damage.text);
+            report_say(&c->report, CHECK_DAMAGE, "L2 table entry at %" PRIu64 ": %s", pos,
+                       damage.text);
         return true;
     }
     if (p.kind == QCOW2_CODED) {
@@ -198,7 +184,7 @@ static bool l1_check(struct check *c, uint64_t l1_pos, uint64_t l1_len, bool act
 
     count(c, l1_pos, l1_len, "L1 table");
     if (first_walk(c) && !range_inside(l1_pos, l1_len, c->img->io->size))
-        say(c, CHECK_DAMAGE, "the L1 table at %" PRIu64 " is cut short", l1_pos);
+        report_say(&c->report, CHECK_DAMAGE, "the L1 table at %" PRIu64 " is cut short", l1_pos);
     for (uint64_t at = 0; at < l1_len; at += CHUNK) {
         uint32_t len = (uint32_t)MIN((uint64_t)CHUNK, l1_len - at);
 
@@ -210,8 +196,8 @@ static bool l1_check(struct check *c, uint64_t l1_pos, uint64_t l1_len, bool act
 
             if (!qcow2_table_unpack(entry, c->q->geo.cluster_size, &l2_pos, &damage)) {
                 if (first_walk(c))
-                    say(c, CHECK_DAMAGE, "L1 table entry at %" PRIu64 ": %s", l1_pos + at + i,
-                        damage.text);
+                    report_say(&c->report, CHECK_DAMAGE, "L1 table entry at %" PRIu64 ": %s",
+                               l1_pos + at + i, damage.text);
                 continue;
             }
             if (!l2_pos)
@@ -243,9 +229,10 @@ static bool reftable_check(struct check *c, struct err *e)
             if (pos % c->q->geo.cluster_size == 0)
                 count(c, pos, pos ? c->q->geo.cluster_size : 0, "refcount block");
             else if (first_walk(c))
-                say(c, CHECK_DAMAGE,
-                    "refcount table entry at %" PRIu64 ": its offset %#" PRIx64 " is unaligned",
-                    h->reftable_pos + at + i, pos);
+                report_say(&c->report, CHECK_DAMAGE,
+                           "refcount table entry at %" PRIu64 ": its offset %#" PRIx64
+                           " is unaligned",
+                           h->reftable_pos + at + i, pos);
         }
     }
     return true;
@@ -261,8 +248,8 @@ static bool bitmap_check(void *user, const struct qcow2_bitmap *b, const char *n
     if (b->table_pos % c->q->geo.cluster_size ||
         !range_inside(b->table_pos, len, c->img->io->size)) {
         if (first_walk(c))
-            say(c, CHECK_DAMAGE, "the table of bitmap '%s' at %" PRIu64 " is not valid", name,
-                b->table_pos);
+            report_say(&c->report, CHECK_DAMAGE,
+                       "the table of bitmap '%s' at %" PRIu64 " is not valid", name, b->table_pos);
         return true;
     }
     count(c, b->table_pos, len, "bitmap table");
@@ -309,13 +296,13 @@ static bool compare(struct check *c, struct err *e)
         if (!stored_get(c, i, &stored, e))
             return false;
         if (seen > stored)
-            say(c, CHECK_DAMAGE,
-                "cluster %" PRIu64 " is used %" PRIu32 " times, its counter is %" PRIu64,
-                i << c->q->geo.cluster_bits, seen, stored);
+            report_say(&c->report, CHECK_DAMAGE,
+                       "cluster %" PRIu64 " is used %" PRIu32 " times, its counter is %" PRIu64,
+                       i << c->q->geo.cluster_bits, seen, stored);
         else if (seen < stored)
-            say(c, CHECK_LEAK,
-                "cluster %" PRIu64 " is used %" PRIu32 " times, its counter is %" PRIu64,
-                i << c->q->geo.cluster_bits, seen, stored);
+            report_say(&c->report, CHECK_LEAK,
+                       "cluster %" PRIu64 " is used %" PRIu32 " times, its counter is %" PRIu64,
+                       i << c->q->geo.cluster_bits, seen, stored);
     }
     return true;
 }
@@ -324,7 +311,7 @@ bool qcow2_check(struct image *img, check_fn *report, void *user, struct err *e)
 {
     struct qcow2 *q = img->state;
     struct check c = {
-        .img = img, .q = q, .report = report, .user = user, .block_index = UINT64_MAX};
+        .img = img, .q = q, .report = {.fn = report, .user = user}, .block_index = UINT64_MAX};
     uint64_t room;
     bool ok = true;
 
@@ -337,21 +324,16 @@ bool qcow2_check(struct image *img, check_fn *report, void *user, struct err *e)
     if (!c.seen)
         return false;
     if (img->facts.corrupt)
-        say(&c, CHECK_DAMAGE, "the image is marked corrupt");
+        report_say(&c.report, CHECK_DAMAGE, "the image is marked corrupt");
     if (img->facts.dirty)
-        say(&c, CHECK_INFO, "the image was not closed: its counters may be stale");
+        report_say(&c.report, CHECK_INFO, "the image was not closed: its counters may be stale");
     for (; ok && c.from < c.clusters; c.from += WINDOW) {
         memset(c.seen, 0, room * sizeof(*c.seen));
         c.visits = 0;
         ok = walk(&c, e) && compare(&c, e);
     }
     free(c.seen);
-    for (unsigned level = CHECK_INFO; ok && level <= CHECK_DAMAGE; level++)
-        if (c.reports[level] > REPORTS_MAX) {
-            uint64_t more = c.reports[level] - REPORTS_MAX;
-
-            c.reports[level] = 0;
-            say(&c, level, "and %" PRIu64 " more of this kind", more);
-        }
+    if (ok)
+        report_end(&c.report);
     return ok;
 }

@@ -5,49 +5,30 @@
 
 #include "bytes.h"
 #include "mem.h"
+#include "report.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
-struct report {
-    check_fn *fn;
-    void *user;
-};
-
-static void say(const struct report *r, enum check_level level, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void say(const struct report *r, enum check_level level, const char *fmt, ...)
-{
-    char text[512]; /* a sentence with numbers */
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    r->fn(r->user, level, text);
-}
-
-static bool check_footers(struct image *img, const struct report *r, struct err *e)
+static bool check_footers(struct image *img, struct report *r, struct err *e)
 {
     const struct vhd *v = img->state;
     uint8_t front[VHD_FOOTER_SIZE], tail[VHD_FOOTER_SIZE] = {0};
 
     if (v->front_used) {
-        say(r, CHECK_DAMAGE, "the footer at the end of the file is missing or damaged");
+        report_say(r, CHECK_DAMAGE, "the footer at the end of the file is missing or damaged");
         return true;
     }
     if (!v->footer.sum_ok)
-        say(r, CHECK_DAMAGE, "the checksum of the footer is wrong");
+        report_say(r, CHECK_DAMAGE, "the checksum of the footer is wrong");
     if (v->footer.type == VHD_FIXED)
         return true;
     if (!v->header.sum_ok)
-        say(r, CHECK_DAMAGE, "the checksum of the dynamic disk header is wrong");
+        report_say(r, CHECK_DAMAGE, "the checksum of the dynamic disk header is wrong");
     if (!io_read(img->io, 0, front, sizeof(front), e) ||
         !io_read(img->io, v->footer_pos, tail, v->footer_len, e))
         return false;
     if (memcmp(front, tail, v->footer_len) != 0)
-        say(r, CHECK_DAMAGE, "the footer and its copy at the start of the file differ");
+        report_say(r, CHECK_DAMAGE, "the footer and its copy at the start of the file differ");
     return true;
 }
 
@@ -59,7 +40,7 @@ static int compare_sectors(const void *a, const void *b)
 }
 
 /* Sorts the places and tells of neighbours that share bytes. */
-static void check_overlaps(const struct vhd *v, const struct report *r, uint32_t *places, size_t n)
+static void check_overlaps(const struct vhd *v, struct report *r, uint32_t *places, size_t n)
 {
     uint32_t stride = (v->bitmap_size + v->header.block_size) / VHD_SECTOR;
     uint64_t overlaps = 0;
@@ -70,8 +51,9 @@ static void check_overlaps(const struct vhd *v, const struct report *r, uint32_t
         if (places[i] - places[i - 1] < stride && !overlaps++)
             first = places[i];
     if (overlaps)
-        say(r, CHECK_DAMAGE, "%" PRIu64 " blocks overlap another, the first at sector %" PRIu32,
-            overlaps, first);
+        report_say(r, CHECK_DAMAGE,
+                   "%" PRIu64 " blocks overlap another, the first at sector %" PRIu32, overlaps,
+                   first);
 }
 
 /* True when the block's bytes that the disk uses lie in the file and on none of its tables. */
@@ -88,7 +70,7 @@ static bool well_placed(struct image *img, uint64_t block, uint32_t entry)
            !range_overlaps(pos, v->bitmap_size + used, v->footer_pos, v->footer_len);
 }
 
-static bool check_blocks(struct image *img, const struct report *r, struct err *e)
+static bool check_blocks(struct image *img, struct report *r, struct err *e)
 {
     struct vhd *v = img->state;
     AUTO(free) uint32_t *places = mem_array(v->blocks, sizeof(*places), e);
@@ -109,10 +91,10 @@ static bool check_blocks(struct image *img, const struct report *r, struct err *
         places[n++] = entry;
     }
     if (bad)
-        say(r, CHECK_DAMAGE,
-            "%" PRIu64 " blocks lie past the end of the file or on its tables, the first is "
-            "block %" PRIu64,
-            bad, first_bad);
+        report_say(r, CHECK_DAMAGE,
+                   "%" PRIu64 " blocks lie past the end of the file or on its tables, the first is "
+                   "block %" PRIu64,
+                   bad, first_bad);
     check_overlaps(v, r, places, n);
     return true;
 }
@@ -120,7 +102,7 @@ static bool check_blocks(struct image *img, const struct report *r, struct err *
 bool vhd_check(struct image *img, check_fn *report, void *user, struct err *e)
 {
     const struct vhd *v = img->state;
-    struct report r = {report, user};
+    struct report r = {.fn = report, .user = user};
 
     return check_footers(img, &r, e) && (v->footer.type == VHD_FIXED || check_blocks(img, &r, e));
 }

@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "mem.h"
+#include "report.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -13,34 +14,14 @@
 
 enum { USED_MAX = 64 << 20 }; /* bytes of bitmap: 32 TiB of file in grains of 64 KiB */
 
-enum { REPORTS_MAX = 100 }; /* findings of one extent; more are only counted */
-
 struct survey {
     struct vmdk *v;
     struct vmdk_extent *x;
-    check_fn *report;
-    void *user;
+    struct report report;
     uint8_t *used; /* one bit for each `unit` bytes of the file; NULL: too large */
     uint64_t unit;
     uint64_t grains; /* in use, each place once */
-    uint64_t findings;
 };
-
-static void say(struct survey *s, enum check_level level, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void say(struct survey *s, enum check_level level, const char *fmt, ...)
-{
-    char text[ERR_TEXT_MAX];
-    va_list args;
-
-    if (s->findings++ >= REPORTS_MAX && level != CHECK_INFO)
-        return;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    s->report(s->user, level, text);
-}
 
 /* True when a grain already begins there (compressed ones: in that sector). */
 static bool mark_used(struct survey *s, uint64_t pos)
@@ -66,18 +47,19 @@ static void check_coded(struct survey *s, uint64_t number, uint64_t pos)
     if (x->sparse.codec == &codec_grain_bare)
         return;
     if (!io_read_padded(x->io, pos, b, sizeof(b), &e)) {
-        say(s, CHECK_DAMAGE, "%s", e.text);
+        report_say(&s->report, CHECK_DAMAGE, "%s", e.text);
         return;
     }
     vmdk_marker_unpack(b, &m);
     if (m.value != number * (x->sparse.grain / VMDK_SECTOR))
-        say(s, CHECK_DAMAGE,
-            "'%s': the marker at offset %" PRIu64 " belongs to sector %" PRIu64
-            ", not to grain %" PRIu64,
-            x->path, pos, m.value, number);
+        report_say(&s->report, CHECK_DAMAGE,
+                   "'%s': the marker at offset %" PRIu64 " belongs to sector %" PRIu64
+                   ", not to grain %" PRIu64,
+                   x->path, pos, m.value, number);
     if (!m.size || !range_inside(pos, VMDK_MARKER + (uint64_t)m.size, x->io->size))
-        say(s, CHECK_DAMAGE, "'%s': the grain at offset %" PRIu64 " claims %" PRIu32 " bytes",
-            x->path, pos, m.size);
+        report_say(&s->report, CHECK_DAMAGE,
+                   "'%s': the grain at offset %" PRIu64 " claims %" PRIu32 " bytes", x->path, pos,
+                   m.size);
 }
 
 static void check_grain(struct survey *s, uint64_t number, uint64_t entry)
@@ -88,22 +70,24 @@ static void check_grain(struct survey *s, uint64_t number, uint64_t entry)
     struct grain g;
 
     if (!sp->ops->grain(sp, entry, &g)) {
-        say(s, CHECK_DAMAGE, "'%s': grain %" PRIu64 " has the unknown entry 0x%" PRIx64, x->path,
-            number, entry);
+        report_say(&s->report, CHECK_DAMAGE,
+                   "'%s': grain %" PRIu64 " has the unknown entry 0x%" PRIx64, x->path, number,
+                   entry);
         return;
     }
     if (g.kind != GRAIN_DATA)
         return;
     if (g.pos < VMDK_SECTOR || !range_inside(g.pos, need, x->io->size)) {
-        say(s, CHECK_DAMAGE,
-            "'%s': grain %" PRIu64 " lies at offset %" PRIu64 ", outside the file of %" PRIu64
-            " bytes",
-            x->path, number, g.pos, x->io->size);
+        report_say(&s->report, CHECK_DAMAGE,
+                   "'%s': grain %" PRIu64 " lies at offset %" PRIu64
+                   ", outside the file of %" PRIu64 " bytes",
+                   x->path, number, g.pos, x->io->size);
         return;
     }
     if (mark_used(s, g.pos))
-        say(s, CHECK_DAMAGE, "'%s': grain %" PRIu64 " shares offset %" PRIu64 " with another grain",
-            x->path, number, g.pos);
+        report_say(&s->report, CHECK_DAMAGE,
+                   "'%s': grain %" PRIu64 " shares offset %" PRIu64 " with another grain", x->path,
+                   number, g.pos);
     else
         s->grains++;
     if (sp->codec)
@@ -122,10 +106,11 @@ static void check_redundant(struct survey *s, uint64_t index, const uint8_t *tab
     if (sparse_table(s->v, s->x, true, index, &pos, &e) && pos)
         other = tables_get(&s->v->tables, s->x->sparse.tables, pos, len, &e);
     if (e.kind)
-        say(s, CHECK_DAMAGE, "%s (redundant)", e.text);
+        report_say(&s->report, CHECK_DAMAGE, "%s (redundant)", e.text);
     else if (!other || memcmp(table, other, len) != 0)
-        say(s, CHECK_DAMAGE, "'%s': grain table %" PRIu64 " and its redundant copy differ",
-            s->x->path, index);
+        report_say(&s->report, CHECK_DAMAGE,
+                   "'%s': grain table %" PRIu64 " and its redundant copy differ", s->x->path,
+                   index);
 }
 
 static void check_table(struct survey *s, uint64_t index)
@@ -138,14 +123,14 @@ static void check_table(struct survey *s, uint64_t index)
     struct err e = ERR_INIT;
 
     if (!sparse_table(s->v, s->x, false, index, &pos, &e)) {
-        say(s, CHECK_DAMAGE, "%s", e.text);
+        report_say(&s->report, CHECK_DAMAGE, "%s", e.text);
         return;
     }
     if (!pos)
         return;
     table = tables_get(&s->v->tables, sp->tables, pos, len, &e);
     if (!table) {
-        say(s, CHECK_DAMAGE, "%s", e.text);
+        report_say(&s->report, CHECK_DAMAGE, "%s", e.text);
         return;
     }
     for (unsigned i = 0; i < count; i++) {
@@ -165,8 +150,9 @@ static void check_leaks(struct survey *s, uint64_t before)
 
     if (!s->used || sp->codec || room <= s->grains)
         return;
-    say(s, CHECK_LEAK, "'%s': %" PRIu64 " grains (%s) are in the file but not in use", s->x->path,
-        room - s->grains, SIZE_TEXT((room - s->grains) * sp->grain));
+    report_say(&s->report, CHECK_LEAK,
+               "'%s': %" PRIu64 " grains (%s) are in the file but not in use", s->x->path,
+               room - s->grains, SIZE_TEXT((room - s->grains) * sp->grain));
 }
 
 /* Where grains begin: behind the last table. */
@@ -193,23 +179,22 @@ static bool check_extent(struct survey *s, struct err *e)
     uint64_t bytes;
 
     s->unit = x->sparse.codec ? VMDK_SECTOR : x->sparse.grain;
-    s->grains = s->findings = 0;
+    s->grains = 0;
     bytes = x->io->size / s->unit / 8 + 1;
     if (bytes <= USED_MAX) {
         s->used = mem_alloc((size_t)bytes, e);
         if (!s->used)
             return false;
     } else {
-        say(s, CHECK_INFO, "'%s' is too large to look for grains that are used twice", x->path);
+        report_say(&s->report, CHECK_INFO,
+                   "'%s' is too large to look for grains that are used twice", x->path);
     }
     for (uint64_t i = 0; i < x->sparse.gd_count; i++)
         check_table(s, i);
     if (!x->sparse.codec)
         check_leaks(s, tables_end(s));
-    if (s->findings > REPORTS_MAX)
-        s->report(s->user, CHECK_INFO, "further findings of this extent are not listed");
     if (x->sparse.unclean)
-        say(s, CHECK_INFO, "'%s' was not closed cleanly", x->path);
+        report_say(&s->report, CHECK_INFO, "'%s' was not closed cleanly", x->path);
     free(TAKE(s->used));
     return true;
 }
@@ -217,12 +202,13 @@ static bool check_extent(struct survey *s, struct err *e)
 bool vmdk_check(struct image *img, check_fn *report, void *user, struct err *e)
 {
     struct vmdk *v = img->state;
-    struct survey s = {.v = v, .report = report, .user = user};
+    struct survey s = {.v = v, .report = {.fn = report, .user = user}};
 
     for (size_t i = 0; i < v->extents.count; i++) {
         s.x = &v->extents.items[i];
         if (s.x->form == FORM_SPARSE && !check_extent(&s, e))
             return false;
     }
+    report_end(&s.report);
     return true;
 }
