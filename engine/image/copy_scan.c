@@ -131,15 +131,30 @@ static bool encode_unit(struct engine *g, struct item *it, uint64_t at, uint64_t
     return add_piece(it, p, e) && scan_pages(g, it, at, len, e);
 }
 
+/* Does the map name data in [at, at+len)? *next: the extent to begin with, as `at` ascends. */
+static bool maps_data(const struct item *it, uint64_t at, uint64_t len, size_t *next)
+{
+    const struct extent *x = it->extents.items;
+
+    while (*next < it->extents.count && x[*next].at + x[*next].len <= at)
+        ++*next;
+    for (size_t i = *next; i < it->extents.count && x[i].at < at + len; i++)
+        if (x[i].kind == EXTENT_DATA)
+            return true;
+    return false;
+}
+
+/* Pieces and segments by the buffer's contents, or by the map alone, as if no data were zero. */
 static bool scan_buffer(struct engine *g, struct item *it, struct worker *w, struct err *e)
 {
     uint64_t unit = g->target->coder ? g->target->coded_unit : g->target->unit;
     uint64_t end = it->at + it->len;
-    size_t coded_pos = 0;
+    size_t coded_pos = 0, next = 0;
 
     for (uint64_t at = it->at, n; at < end; at += n) {
         n = MIN(unit - at % unit, end - at);
-        if (bytes_zero(it->data + (at - it->at), n)) {
+        if (g->c->measure == MEASURE_MAP ? !maps_data(it, at, n, &next)
+                                         : bytes_zero(it->data + (at - it->at), n)) {
             if (!add_piece(it, (struct piece){.at = at, .len = n, .kind = PLACE_ZERO}, e))
                 return false;
         } else if (g->target->coder) {
@@ -202,16 +217,6 @@ static bool compare(struct item *it, struct worker *w, struct err *e)
     return true;
 }
 
-/* `measure --fast`: the map alone decides, as if no data unit were zero. */
-static bool scan_map(struct engine *g, struct item *it, struct err *e)
-{
-    memset(it->data, 0, it->len);
-    for (size_t i = 0; i < it->extents.count; i++)
-        if (it->extents.items[i].kind == EXTENT_DATA)
-            memset(it->data + (it->extents.items[i].at - it->at), 1, it->extents.items[i].len);
-    return scan_buffer(g, it, NULL, e);
-}
-
 bool item_process(struct engine *g, struct item *it, struct worker *w, struct err *e)
 {
     if (it->gap) {
@@ -220,7 +225,7 @@ bool item_process(struct engine *g, struct item *it, struct worker *w, struct er
                add_piece(it, (struct piece){.at = it->at, .len = it->len, .kind = PLACE_ZERO}, e);
     }
     if (g->c->measure == MEASURE_MAP)
-        return scan_map(g, it, e);
+        return scan_buffer(g, it, w, e);
     throttle_wait(g->c->throttle, it->data_bytes,
                   g->c->stop); /* told to stop, it is still finished */
     if (!read_extents(g, it, w, e))

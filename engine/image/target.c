@@ -154,6 +154,17 @@ bool target_queue(struct target *t, unsigned file, uint64_t pos, const void *dat
     return true;
 }
 
+bool target_clear(struct target *t, unsigned file, uint64_t pos, uint64_t len, struct err *e)
+{
+    const struct io *io = t->files.items[file].io;
+    AUTO(free) void *zeroes = NULL;
+
+    if (!io || io->fresh || !len)
+        return true;
+    zeroes = mem_alloc((size_t)len, e);
+    return zeroes && target_queue(t, file, pos, zeroes, (size_t)len, false, e);
+}
+
 void target_extend(struct target *t, unsigned file, uint64_t end)
 {
     struct target_file *f = &t->files.items[file];

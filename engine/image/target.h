@@ -119,6 +119,9 @@ bool target_add_file(struct target *t, const char *name, unsigned *ret_index, st
 /* Queues a write of a copy of `data`. */
 bool target_queue(struct target *t, unsigned file, uint64_t pos, const void *data, size_t len,
                   bool barrier, struct err *e);
+/* What no placement covers in an allocated unit must read zero: queues zeroes, unless the store is
+ * fresh. `len` at most a unit of allocation. */
+bool target_clear(struct target *t, unsigned file, uint64_t pos, uint64_t len, struct err *e);
 /* Says that the file is at least that long (a tail of zeroes). */
 void target_extend(struct target *t, unsigned file, uint64_t end);
 /* 16 bytes derived from the identity and a label: version 4 shape, big-endian field order. */
