@@ -7,6 +7,7 @@
 extern const struct driver driver_qcow2;
 extern const struct driver driver_vmdk;
 extern const struct driver driver_vhd;
+extern const struct driver driver_vdi;
 extern const struct driver driver_raw;
 
 /* In the order they are probed; NULL at the end. */

@@ -2,5 +2,5 @@
 #include "formats.h"
 
 const struct driver *const formats_table[] = {
-    &driver_qcow2, &driver_vmdk, &driver_vhd, &driver_raw, NULL,
+    &driver_qcow2, &driver_vmdk, &driver_vhd, &driver_vdi, &driver_raw, NULL,
 };

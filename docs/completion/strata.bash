@@ -14,12 +14,13 @@ _strata() {
     done
     case $prev in
         -f | --format | -F | --format-b | -O | --output-format)
-            words=" qcow2 vmdk vhd raw" ;;
+            words=" qcow2 vmdk vhd vdi raw" ;;
         -o | --option)
             case $format in
             qcow2) words="compat= cluster_size= compression= level= extended_l2= preallocation= refcount_bits= lazy_refcounts=" ;;
             vmdk) words="subformat= adapter_type= hw_version= level=" ;;
             vhd | vpc) words="subformat= block_size=" ;;
+            vdi) words="subformat=" ;;
             raw) words="preallocation=" ;;
             esac
             compopt -o nospace ;;
@@ -81,7 +82,7 @@ _strata() {
             ;;
         formats)
             options="$options"
-            words=" qcow2 vmdk vhd raw"
+            words=" qcow2 vmdk vhd vdi raw"
             ;;
         schema)
             options="$options"

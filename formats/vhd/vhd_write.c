@@ -110,18 +110,6 @@ bool vhd_create(struct target *t, const void *options, struct err *e)
            (o->subformat == SUBFORMAT_FIXED || create_dynamic(t, (uint32_t)o->block_size, e));
 }
 
-/* On a store that may hold something else, what no placement covers is zeroed. */
-static bool clear(struct target *t, uint64_t pos, uint64_t len, struct err *e)
-{
-    const struct io *io = t->files.items[0].io;
-    AUTO(free) void *zeroes = NULL;
-
-    if (!io || io->fresh || !len)
-        return true;
-    zeroes = mem_alloc(len, e);
-    return zeroes && target_queue(t, 0, pos, zeroes, len, false, e);
-}
-
 /* Gives the block at guest offset `at` its place. */
 static bool allocate(struct target *t, struct writer *w, uint64_t at, struct err *e)
 {
@@ -135,7 +123,7 @@ static bool allocate(struct target *t, struct writer *w, uint64_t at, struct err
     target_extend(t, 0, w->end);
     return entries_set(t, &w->bat, w->block, entry, e) &&
            target_queue(t, 0, w->data - w->bitmap_size, w->bitmap, w->bitmap_size, false, e) &&
-           clear(t, w->data, at % w->block_size, e);
+           target_clear(t, 0, w->data, at % w->block_size, e);
 }
 
 bool vhd_place(struct target *t, const struct place *p, struct placed *ret, struct err *e)
@@ -202,7 +190,7 @@ bool vhd_seal(struct target *t, struct err *e)
     h.table_entries = (uint32_t)w->blocks;
     h.block_size = w->block_size;
     vhd_header_pack(&h, header);
-    return clear(t, w->end - rest, rest, e) &&
+    return target_clear(t, 0, w->end - rest, rest, e) &&
            target_queue(t, 0, 0, footer, sizeof(footer), false, e) &&
            target_queue(t, 0, HEADER_POS, header, sizeof(header), false, e) &&
            target_queue(t, 0, w->end, footer, sizeof(footer), false, e);

@@ -37,6 +37,8 @@ static const struct format_case {
     {"vmdk split", "vmdk", {"subformat=twoGbMaxExtentSparse", NULL}},
     {"vhd dynamic", "vhd", {NULL}},
     {"vhd fixed", "vhd", {"subformat=fixed", NULL}},
+    {"vdi dynamic", "vdi", {NULL}},
+    {"vdi fixed", "vdi", {"subformat=fixed", NULL}},
 };
 
 static struct io *source_io;

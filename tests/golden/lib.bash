@@ -7,7 +7,7 @@ STRATA=$(readlink -f "$STRATA")
 expected=$SOURCE_DIR/tests/golden/$(basename "$0" .sh).expected
 work=$(mktemp -d "${TMPDIR:-/tmp}/strata-golden.XXXXXX")
 work=$(readlink -f "$work")
-trap 'rm -rf "$work"' EXIT
+trap '[ $BASHPID != $$ ] || rm -rf "$work"' EXIT # not by a child that a signal ends early
 cd "$work" || exit 1
 export XDG_STATE_HOME=$work/state STRATA_NOW=1767225600 SOURCE_DATE_EPOCH=1767225600 LC_ALL=C.UTF-8
 

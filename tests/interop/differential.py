@@ -205,7 +205,7 @@ class Case:
 
     def target(self):
         """Returns (format of strata, format of qemu, options, path)."""
-        form = self.random.choice(["qcow2"] * 4 + ["vmdk"] * 3 + ["vhd", "raw"])
+        form = self.random.choice(["qcow2"] * 4 + ["vmdk"] * 3 + ["vhd", "vdi", "raw"])
         options = []
         if form == "qcow2":
             cluster = 512 << self.random.randrange(13)
@@ -233,6 +233,8 @@ class Case:
             options.append("subformat=" + self.random.choice(["dynamic", "fixed"]))
             if options == ["subformat=dynamic"] and self.chance(20):
                 options.append("block_size=512K")
+        elif form == "vdi":
+            options.append("subformat=" + self.random.choice(["dynamic", "fixed"]))
         peer = "vpc" if form == "vhd" else form
         return form, peer, options, "result." + form
 
@@ -246,7 +248,7 @@ class Case:
         before = self.run(STRATA, "digest", *probe, source).split()[0]
         self.run(STRATA, "convert", "-q", "--no-sync", *probe, "-O", mine, *given, source, result)
         self.run("qemu-img", "compare", "-f", form, "-F", peer, source, result)
-        if peer in ("qcow2", "vmdk"):
+        if peer in ("qcow2", "vmdk", "vdi"):
             # leaks count as well: a fresh image has none
             self.run("qemu-img", "check", "-q", "-f", peer, result)
         if not probe:
