@@ -4,9 +4,11 @@
 #include "vdi.h"
 
 #include "bytes.h"
+#include "gate.h"
 #include "mem.h"
 #include "text.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -78,20 +80,6 @@ static bool fill_facts(struct image *img, const struct vdi_header *h, struct err
     return img->facts.subformat && img->facts.identity;
 }
 
-/* A snapshot names its parent by UUID alone: what it lacks must not read as zeroes. */
-static bool has_no_parent(const struct vdi_header *h, struct err *e)
-{
-    char uuid[VDI_UUID_TEXT];
-
-    if (vdi_uuid_null(h->parent))
-        return true;
-    vdi_uuid_text(h->parent, uuid);
-    return err_set(e, ERR_UNSUPPORTED,
-                   "the image is a snapshot over the disk {%s}: merge both with 'VBoxManage "
-                   "clonemedium' first",
-                   uuid);
-}
-
 static bool vdi_open(struct image *img, struct err *e)
 {
     struct vdi *v = mem_new(struct vdi, e);
@@ -102,7 +90,7 @@ static bool vdi_open(struct image *img, struct err *e)
         return false;
     if (!vdi_header_unpack(raw, &v->header))
         return err_set(e, ERR_FORMAT, "there is no VDI header at the start of the file");
-    if (!check_numbers(img, &v->header, e) || !has_no_parent(&v->header, e))
+    if (!check_numbers(img, &v->header, e))
         return false;
     pages_init(&v->pages, img->io, PAGES_MAX);
     img->size = v->header.size;
@@ -175,9 +163,52 @@ static bool vdi_map(struct image *img, uint64_t at, uint64_t want, struct extent
         return map_stored(img, at, want, first, ret, e);
     while (same < count && get_le32(entries + 4 * same) == first)
         same++;
-    ret->kind = EXTENT_ZERO;
+    ret->kind = first == VDI_FREE && !vdi_uuid_null(h->parent) ? EXTENT_ABSENT : EXTENT_ZERO;
     ret->len = MIN(want, same * h->block_size - at % h->block_size);
     return true;
+}
+
+/* Is this file the disk with that UUID? What cannot be read is not. */
+static bool is_disk(struct image *img, const char *name, const uint8_t uuid[16])
+{
+    AUTO(free) char *path = NULL;
+    struct err ignored = ERR_INIT;
+    AUTO(io_free) struct io *io = gate_open(img->gate, img->path, name, 0, &path, &ignored);
+    uint8_t raw[VDI_HEADER_SIZE];
+    struct vdi_header h;
+
+    return io && io_read(io, 0, raw, sizeof(raw), &ignored) && vdi_header_unpack(raw, &h) &&
+           !memcmp(h.uuid, uuid, 16);
+}
+
+/* A snapshot names its parent by UUID alone: it is looked for among the images beside it. */
+static bool vdi_parent(struct image *img, struct parent_ref *ret, struct err *e)
+{
+    const struct vdi_header *h = &((struct vdi *)img->state)->header;
+    AUTO(free) char *dir = NULL;
+    char uuid[VDI_UUID_TEXT];
+    const char *slash;
+    DIR *list;
+
+    if (vdi_uuid_null(h->parent))
+        return true;
+    slash = strrchr(img->path, '/');
+    dir = slash ? mem_format(e, "%.*s", (int)(slash - img->path), img->path) : NULL;
+    list = dir && img->gate ? opendir(*dir ? dir : "/") : NULL;
+    for (struct dirent *d; list && !ret->name && (d = readdir(list));)
+        if (text_ends(d->d_name, ".vdi") && is_disk(img, d->d_name, h->parent))
+            ret->name = mem_text(d->d_name, e);
+    if (list)
+        closedir(list);
+    vdi_uuid_text(h->parent, uuid);
+    if (!ret->name)
+        return err_set(e, ERR_FORMAT,
+                       "missing parent of '%s': no .vdi image beside it is the disk {%s}; put the "
+                       "disk there",
+                       img->path, uuid);
+    ret->format = mem_text("vdi", e);
+    ret->identity = identity(h->parent, h->parent_changed, e);
+    return ret->format && ret->identity;
 }
 
 static const char *const vdi_suffixes[] = {"vdi", NULL};
@@ -196,6 +227,7 @@ const struct driver driver_vdi = {
     .open = vdi_open,
     .close = vdi_close,
     .map = vdi_map,
+    .parent = vdi_parent,
     .check = vdi_check,
     .options = vdi_rows,
     .options_size = sizeof(struct vdi_options),
