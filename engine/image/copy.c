@@ -38,7 +38,7 @@ static uint64_t view_size(const struct copy *c)
     return c->target ? c->target->size : c->other ? MAX(size, c->other->size) : size;
 }
 
-bool engine_init(struct engine *g, struct copy *c, struct err *e)
+static bool engine_init(struct engine *g, struct copy *c, struct err *e)
 {
     struct target *t = c->target;
     pthread_condattr_t attr;
@@ -70,7 +70,7 @@ bool engine_init(struct engine *g, struct copy *c, struct err *e)
     return true;
 }
 
-void engine_release(struct engine *g)
+static void engine_release(struct engine *g)
 {
     for (unsigned i = 0; i < g->item_count; i++)
         item_release(&g->items[i]);
@@ -346,7 +346,8 @@ static bool write_created(struct engine *g, struct err *e)
     return ok;
 }
 
-bool engine_run(struct engine *g, struct err *e)
+/* The engine runs to its end; `e` has the first error. */
+static bool engine_run(struct engine *g, struct err *e)
 {
     bool ok;
 

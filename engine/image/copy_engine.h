@@ -165,9 +165,5 @@ void engine_fail(struct engine *g, const struct err *e);
 /* Tells the caller where the copy is; `checkpoint`: one was just committed. The lock is not held.
  */
 void progress_report(struct engine *g, bool checkpoint);
-/* The engine runs to its end; `e` has the first error. */
-bool engine_run(struct engine *g, struct err *e);
-bool engine_init(struct engine *g, struct copy *c, struct err *e);
-void engine_release(struct engine *g);
 
 #endif

@@ -110,40 +110,34 @@ static bool write_page(struct staged *s, uint64_t pos, const uint8_t *buf, size_
     return true;
 }
 
-static bool write_range(struct staged *s, uint64_t pos, const uint8_t *buf, uint64_t len,
+/* `buf` NULL: zeroes. */
+static bool write_range(struct io *io, uint64_t pos, const uint8_t *buf, uint64_t len,
                         struct err *e)
 {
-    for (uint64_t n; len; len -= n) {
+    struct staged *s = staged_of(io);
+    bool ok = true;
+
+    pthread_mutex_lock(&s->lock);
+    for (uint64_t n; ok && len; len -= n) {
         n = MIN(len, PAGE - pos % PAGE);
-        if (!write_page(s, pos, buf, (size_t)n, e))
-            return false;
-        io_grown(&s->io, pos + n);
+        ok = write_page(s, pos, buf, (size_t)n, e);
+        if (ok)
+            io_grown(io, pos + n);
         pos += n;
         buf = buf ? buf + n : NULL;
     }
-    return true;
+    pthread_mutex_unlock(&s->lock);
+    return ok;
 }
 
 static bool staged_write(struct io *io, uint64_t pos, const void *buf, size_t len, struct err *e)
 {
-    struct staged *s = staged_of(io);
-    bool ok;
-
-    pthread_mutex_lock(&s->lock);
-    ok = write_range(s, pos, buf, len, e);
-    pthread_mutex_unlock(&s->lock);
-    return ok;
+    return write_range(io, pos, buf, len, e);
 }
 
 static bool staged_zero(struct io *io, uint64_t pos, uint64_t len, struct err *e)
 {
-    struct staged *s = staged_of(io);
-    bool ok;
-
-    pthread_mutex_lock(&s->lock);
-    ok = write_range(s, pos, NULL, len, e);
-    pthread_mutex_unlock(&s->lock);
-    return ok;
+    return write_range(io, pos, NULL, len, e);
 }
 
 static bool staged_read(struct io *io, uint64_t pos, void *buf, size_t len, struct err *e)

@@ -3,6 +3,7 @@
  * label: quick */
 #include "driver.h"
 #include "formats.h"
+#include "fuzz_image.h"
 #include "mem.h"
 #include "vhd/vhd.h"
 
@@ -10,16 +11,7 @@
 
 #include <string.h>
 
-enum { MAPS_MAX = 5000 }; /* a differencing disk can alternate at every sector */
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ignore(void *user, enum check_level level, const char *text)
-{
-    (void)user;
-    (void)level;
-    (void)text;
-}
 
 static void resum_footer(uint8_t *raw)
 {
@@ -46,49 +38,6 @@ static void resum(uint8_t *bytes, size_t len)
         vhd_header_pack(&h, bytes + f.data_offset);
 }
 
-static void read_all(struct image *img)
-{
-    struct err e = ERR_INIT;
-    struct parent_ref ref = {0};
-    struct extent x;
-    uint64_t at = 0;
-
-    for (size_t i = 0; i < MAPS_MAX && at < img->size; i++) {
-        if (!image_map_layer(img, at, img->size - at, &x, &e))
-            break;
-        at += x.len;
-    }
-    err_clear(&e);
-    img->driver->parent(img, &ref, &e);
-    parent_ref_release(&ref);
-    err_clear(&e);
-    img->driver->check(img, ignore, NULL, &e);
-}
-
-static void open_bytes(const uint8_t *bytes, size_t len)
-{
-    struct image_options options = {.format = "vhd", .layer_only = true, .lock = IMAGE_LOCK_NONE};
-    struct probe p = {.path = "fuzz",
-                      .head = bytes,
-                      .head_len = len,
-                      .tail = bytes + len - MIN(len, 4096u),
-                      .tail_len = MIN(len, 4096u),
-                      .size = len};
-    struct err e = ERR_INIT;
-    struct io *io = io_memory("fuzz", len, &e);
-    struct image *img;
-
-    driver_vhd.probe(&p);
-    if (!io || !io_write(io, 0, bytes, len, &e)) {
-        io_free(io);
-        return;
-    }
-    img = image_open_io(io, "fuzz", NULL, &options, &e);
-    if (img)
-        read_all(img);
-    image_free(img);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct driver *const drivers[] = {&driver_vhd, NULL};
@@ -99,8 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!bytes || !size)
         return 0;
     memcpy(bytes, data, size);
-    open_bytes(bytes, size);
+    fuzz_image(&driver_vhd, bytes, size);
     resum(bytes, size);
-    open_bytes(bytes, size);
+    fuzz_image(&driver_vhd, bytes, size);
     return 0;
 }
